@@ -1,0 +1,82 @@
+"""The commands of the three services. `POST /commands/<name in kebab case>`, body as below, key in the header."""
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.base import AmountMinor, Contract, Quantity, Sku, Text
+from contracts.currencies import Currency
+from contracts.orders import Address, Lines
+from contracts.sagas import Cause
+
+
+class Command(Contract):
+    """Something asked of an order's aggregate on behalf of one saga."""
+
+    order_id: UUID
+    saga_id: Text
+
+
+class PlaceOrder(Command):
+    customer_id: Text
+    currency: Currency
+    lines: Lines
+
+
+class RejectOrder(Command):
+    cause: Cause
+
+
+class ConfirmOrder(Command):
+    pass
+
+
+class AuthorizePayment(Command):
+    customer_id: Text
+    amount_minor: AmountMinor
+    currency: Currency
+    payment_token: Text
+
+
+class ReleasePayment(Command):
+    pass
+
+
+class CapturePayment(Command):
+    pass
+
+
+class AbandonCapture(Command):
+    pass
+
+
+class Units(Contract):
+    sku: Sku
+    quantity: Quantity
+
+
+class BookShipment(Command):
+    lines: Annotated[tuple[Units, ...], Field(min_length=1, max_length=100)]
+    shipping_address: Address
+
+
+class CancelShipment(Command):
+    pass
+
+
+class DispatchShipment(Command):
+    pass
+
+
+class ReceiveStock(Contract):
+    """New stock of one SKU. It belongs to no order and no saga."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+def command_path(command: type[Contract]) -> str:
+    """Where a service takes the command: `AuthorizePayment` at `/commands/authorize-payment`."""
+    return "/commands/" + re.sub(r"(?<!^)(?=[A-Z])", "-", command.__name__).lower()

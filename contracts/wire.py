@@ -1,0 +1,67 @@
+"""How a command and its answer look on the wire, for every service alike (and for any stand-in for one)."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.base import Contract
+
+IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+ALREADY_COMPENSATED = "ALREADY_COMPENSATED"
+"""The refusal of an action whose step was compensated or fenced before; every step has it, none declares it."""
+KEY_REUSED = "KEY_REUSED"
+"""422: the same key came with another body."""
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    NOTHING_TO_UNDO = "nothing_to_undo"
+    """A compensation whose action never happened; it left a tombstone, so the action never will."""
+    ALREADY_DONE = "already_done"
+    """A fence that came too late: the pivot has happened, and nothing was changed."""
+    FENCED = "fenced"
+    """A fence in time: the pivot has not happened and never will."""
+
+
+class EventRef(Contract):
+    """A fact that a command added to the order's stream."""
+
+    type: str
+    version: int
+
+
+class Reply(Contract):
+    """The 200 answer to a command. The same command again is answered with the same reply."""
+
+    outcome: Outcome
+    events: tuple[EventRef, ...] = ()
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it, with a stable `code` for programs."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Conflict",
+                    "status": 409,
+                    "code": "CARD_DECLINED",
+                    "detail": "the card was declined",
+                }
+            ]
+        },
+    )
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, Any]] = Field(default_factory=list)
+    """For malformed input: where it is wrong and why."""
