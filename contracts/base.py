@@ -7,9 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 MAX_AMOUNT_MINOR = 2**63 - 1
 """Amounts are stored in signed 64-bit columns; nothing above is accepted anywhere."""
 
-Text = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name, an id or one line of an address: printable, at most 200 characters."""
 
 Sku = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
