@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.base import Contract
+from contracts.faults import Fault
 
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
 ALREADY_COMPENSATED = "ALREADY_COMPENSATED"
@@ -23,6 +24,18 @@ class Outcome(StrEnum):
     """A fence that came too late: the pivot has happened, and nothing was changed."""
     FENCED = "fenced"
     """A fence in time: the pivot has not happened and never will."""
+
+
+class Call(Contract):
+    """What travels from a saga to a service beside the command: whose attempt it is, and what may be answered."""
+
+    key: str
+    """The idempotency key, `saga_id:step`, shared by a step's action and its compensation or fence."""
+    timeout_s: float
+    """How long to wait for the answer."""
+    refusals: tuple[str, ...] = ()
+    """The codes with which a 409 is a refusal, besides ALREADY_COMPENSATED."""
+    faults: tuple[Fault, ...] = ()
 
 
 class EventRef(Contract):

@@ -5,11 +5,10 @@ values a new saga gets is a matter of settings.
 """
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from temporalio.common import RetryPolicy
-from typing_extensions import Self
 
 from contracts.base import Contract
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.base import Contract
-from contracts.sagas import Cause, DefinitionView, StepDefinitionView, StepKind
+from contracts.sagas import DefinitionView, StepDefinitionView, StepKind
 
 Activity = Callable[..., Any]
 """An activity definition. It takes a command and a `Call`, and returns a `Reply`."""
@@ -19,7 +19,7 @@ class InvalidDefinition(ValueError):
     """A definition breaks one of the rules above; the message says which and where."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One half of a step: the activity that does it, the command it gets, the refusals it may answer with.
 
@@ -30,6 +30,8 @@ class Operation:
     activity: Activity
     command: Callable[..., Contract]
     refusals: tuple[str, ...] = ()
+    summary: str = ""
+    """A few words for the Web UI."""
 
     @property
     def name(self) -> str:
@@ -80,6 +82,15 @@ class SagaDefinition:
     @property
     def pivot(self) -> Step | None:
         return next((step for step in self.steps if step.kind is StepKind.PIVOT), None)
+
+    @property
+    def places_after_pivot(self) -> tuple[Parallel, ...]:
+        """What is left to do once the pivot has happened."""
+        return tuple(place for place in self.places if place[0].kind is StepKind.RETRIABLE)
+
+    def place_of(self, step: Step) -> int:
+        """The index of the step's place."""
+        return next(index for index, place in enumerate(self.places) if step in place)
 
     def step(self, name: str) -> Step:
         """The step of that name; KeyError where there is none."""
@@ -157,6 +168,3 @@ def _diagram(definition: SagaDefinition) -> Iterator[str]:
         ends = [step.name for step in place]
     for end in ends:
         yield f"  {end} --> completed([completed])"
-
-
-__all__ = ["Cause", "InvalidDefinition", "Operation", "Parallel", "SagaDefinition", "Step"]
