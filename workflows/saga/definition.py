@@ -11,8 +11,8 @@ from typing import Any
 from contracts.base import Contract
 from contracts.sagas import DefinitionView, StepDefinitionView, StepKind
 
-Activity = Callable[..., Any]
-"""An activity definition. It takes a command and a `Call`, and returns a `Reply`."""
+Activity = Callable[..., Any] | str
+"""An activity definition, or its name. It takes a command and a `Call`, and returns a `Reply`."""
 
 
 class InvalidDefinition(ValueError):
@@ -35,6 +35,8 @@ class Operation:
 
     @property
     def name(self) -> str:
+        if isinstance(self.activity, str):
+            return self.activity
         definition = getattr(self.activity, "__temporal_activity_definition", None)
         name = getattr(definition, "name", None)
         if not isinstance(name, str):
