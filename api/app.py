@@ -1,0 +1,70 @@
+"""The API as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api import about, evidence, histories, operations, orders, problems
+from api.config import ApiSettings
+from api.desk import Desk
+from api.edge import Edge
+from api.engine import Engine, TemporalUnavailable
+from api.services import Services, ServiceUnreachable
+from contracts.orders import Order
+from contracts.sagas import Decision
+from contracts.wire import Problem
+
+
+def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """The application. It starts, and answers `/health/live`, whether or not Temporal is there.
+
+    `transport` is how the services are reached, where that is not the network.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = Services(settings, transport)
+        app.state.desk = Desk(settings, await Engine.open(settings), services)
+        yield
+        await services.close()
+
+    app = FastAPI(
+        title="Amends",
+        version="1",
+        description="Order sagas on Temporal that make amends, and can prove it.",
+        lifespan=lifespan,
+        # A redirect to a path without its slash would lose the idempotency key on the way.
+        redirect_slashes=False,
+    )
+    for module in (orders, histories, operations, evidence, about):
+        app.include_router(module.router)
+    problems.install(app)
+
+    async def answer_unavailable(_: Request, error: Exception) -> Response:
+        code = "SERVICE_UNAVAILABLE" if isinstance(error, ServiceUnreachable) else "TEMPORAL_UNAVAILABLE"
+        return problems.unavailable(code, str(error), settings.retry_after_s).response()
+
+    app.add_exception_handler(TemporalUnavailable, answer_unavailable)
+    app.add_exception_handler(ServiceUnreachable, answer_unavailable)
+    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes)
+    # FastAPI's own way to change its document.
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the models in it that FastAPI does not see: bodies and problems."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, unseen = models_json_schema(
+            [(Order, "validation"), (Decision, "validation"), (Problem, "serialization")],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"] |= unseen["$defs"]
+        app.openapi_schema = document
+    return app.openapi_schema

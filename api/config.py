@@ -1,0 +1,42 @@
+"""What the API must be told. It never reads the environment itself."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.base import Contract
+from workflows.names import NAMESPACE, TASK_QUEUE
+from workflows.policies import Policy
+
+PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class ApiSettings(Contract):
+    """Where everything is, and the limits of what the API accepts."""
+
+    temporal_address: str
+    namespace: str = NAMESPACE
+    task_queue: str = TASK_QUEUE
+    temporal_ui_url: str
+    """The Web UI's base, for links to it."""
+    order_url: str
+    payment_url: str
+    shipping_url: str
+    policy: Policy = Policy()
+    """Of new sagas; an order may bring its own deadline."""
+    fault_injection: bool = False
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144
+    max_wait_s: Annotated[int, Field(ge=0, le=3600)] = 60
+    """The longest that `Prefer: wait` may hold a request."""
+    temporal_timeout_s: PositiveSeconds = 4.0
+    """How long one request waits for Temporal before it answers 503."""
+    decision_timeout_s: PositiveSeconds = 5.0
+    """How long an operator's request waits for a worker to take the decision."""
+    service_timeout_s: PositiveSeconds = 3.0
+    """How long a reading request waits for a service."""
+    known_order_timeout_s: PositiveSeconds = 0.5
+    """How long a new order waits for the order service to say that it knows the key from long ago."""
+    retry_after_s: Annotated[int, Field(ge=1)] = 2
+    """What `Retry-After` tells callers when something is unreachable."""
+    default_page: Annotated[int, Field(ge=1)] = 100
+    max_page: Annotated[int, Field(ge=1)] = 1000

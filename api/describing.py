@@ -1,0 +1,46 @@
+"""An order in a few words, for people who look at the Temporal Web UI."""
+
+from contracts.orders import Order
+
+_MAX_SUMMARY = 200
+_MAX_SHOWN_LINES = 20
+_NO_MINOR_UNITS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
+_THREE_DIGITS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+
+
+def amount(minor: int, currency: str) -> str:
+    """An amount as people write it: `25.00 EUR`, `300 JPY`."""
+    digits = 0 if currency in _NO_MINOR_UNITS else 3 if currency in _THREE_DIGITS else 2
+    major, rest = divmod(minor, 10**digits)
+    return f"{major}.{rest:0{digits}d} {currency}" if digits else f"{major} {currency}"
+
+
+def summary_of(order: Order) -> str:
+    """One line. Temporal keeps at most 400 bytes of it."""
+    first = order.lines[0]
+    more = f" and {len(order.lines) - 1} more" if len(order.lines) > 1 else ""
+    goods = f"{first.quantity} × {_short(first.sku)}{more}"  # noqa: RUF001 - the sign for times
+    return f"Order of {_short(order.customer_id)}: {goods}, {amount(order.total_minor, order.currency)}"
+
+
+def details_of(order: Order) -> str:
+    """A table of the lines, as Markdown. Temporal keeps at most 20 000 bytes of it."""
+    rows = [
+        f"| {line.sku} | {line.quantity} | {amount(line.unit_price_minor, order.currency)} |"
+        for line in order.lines[:_MAX_SHOWN_LINES]
+    ]
+    if len(order.lines) > _MAX_SHOWN_LINES:
+        rows.append(f"| and {len(order.lines) - _MAX_SHOWN_LINES} more | | |")
+    faults = [
+        f"- {fault.step}, {fault.phase}: {fault.kind} {f'× {fault.times}' if fault.times != 'always' else 'always'}"  # noqa: RUF001
+        for fault in order.faults[:_MAX_SHOWN_LINES]
+    ]
+    injected = ["", "Injected faults:", "", *faults] if faults else []
+    total = f"Total **{amount(order.total_minor, order.currency)}**"
+    return "\n".join(["| SKU | quantity | unit price |", "|---|---|---|", *rows, "", total, *injected])
+
+
+def _short(text: str) -> str:
+    # Characters may take four bytes each, and two such texts share the summary's 400.
+    limit = _MAX_SUMMARY // 5
+    return text if len(text) <= limit else text[: limit - 1] + "…"

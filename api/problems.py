@@ -1,0 +1,121 @@
+"""Every error of the API is an RFC 9457 problem document with a stable code; nothing internal shows in any."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
+
+_log = structlog.get_logger(__name__)
+
+ORDERS_PATH = "/orders/"
+"""Whatever is not found below it is an order that is not known."""
+
+
+class ApiProblem(Exception):
+    """Ends a request with a problem document."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = errors or []
+
+    def response(self) -> Response:
+        problem = Problem(
+            title=self.status.phrase,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            errors=self.errors,
+        )
+        excluded = None if self.errors else {"errors"}
+        return Response(
+            problem.model_dump_json(exclude=excluded),
+            status_code=self.status,
+            media_type=PROBLEM_MEDIA_TYPE,
+            headers=self.headers,
+        )
+
+
+def order_not_found(order_id: str) -> ApiProblem:
+    # What was asked for is not repeated unless it is an id: it may be anything, of any length.
+    what = (
+        f"there is no order {order_id}" if len(order_id) <= len("00000000-0000-0000-0000-000000000000") else "no order"
+    )
+    return ApiProblem(HTTPStatus.NOT_FOUND, "ORDER_NOT_FOUND", what)
+
+
+def unavailable(code: str, detail: str, retry_after_s: int) -> ApiProblem:
+    return ApiProblem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def malformed(error: ValidationError | RequestValidationError, where: tuple[str, ...] = ()) -> ApiProblem:
+    """What is wrong with an input, place by place. The input itself is not repeated."""
+    errors = [{"loc": [*where, *one["loc"]], "msg": one["msg"], "type": one["type"]} for one in error.errors()]
+    first = errors[0]
+    place = ".".join(str(part) for part in first["loc"])
+    detail = f"{place}: {first['msg']}" if place else str(first["msg"])
+    return ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "MALFORMED", detail, errors=errors)
+
+
+def internal_error() -> ApiProblem:
+    return ApiProblem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", "the API has a fault; it has been logged")
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app answer every error as a problem."""
+    app.add_exception_handler(ApiProblem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_malformed)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The error responses of an endpoint, for the OpenAPI document."""
+    return {
+        int(status): {
+            "description": status.phrase,
+            "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+async def _answer_problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, ApiProblem)  # noqa: S101 - registered for nothing else
+    return problem.response()
+
+
+async def _answer_malformed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    return malformed(error).response()
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.NOT_FOUND and request.url.path.startswith(ORDERS_PATH):
+        return ApiProblem(status, "ORDER_NOT_FOUND", "there is no such order, and nothing else here").response()
+    details = {
+        HTTPStatus.NOT_FOUND: "there is nothing here; see /docs",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here; see the Allow header",
+    }
+    return ApiProblem(
+        status, status.name, details.get(status, status.phrase), headers=dict(error.headers or {})
+    ).response()
