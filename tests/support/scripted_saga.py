@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.base import Contract
     from contracts.sagas import Cause, StepKind
-    from tests.support.participants import Command
+    from tests.support.participants import BUGS, Command
     from workflows.policies import Policy
     from workflows.saga.definition import Operation, Parallel, SagaDefinition, Step
     from workflows.saga.orchestrator import Saga, SagaResult
@@ -32,6 +32,8 @@ class Plan(Contract):
 
 def _step(name: str, kind: StepKind) -> Step:
     def command(_: Plan, __: Cause | None = None) -> Command:
+        if name in BUGS:
+            raise ZeroDivisionError("a bug in workflow code")
         return Command(step=name)
 
     half = "fence" if kind is StepKind.PIVOT else "undo"

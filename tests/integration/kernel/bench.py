@@ -1,5 +1,6 @@
-"""Where kernel tests run their sagas: one dev server, scripted participants, one worker with a cache and one without."""
+"""Where kernel tests run their sagas: a dev server, scripted participants, one worker with a cache and one without."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,14 +56,17 @@ class Run:
     async def end(self) -> SagaStatus:
         """How the workflow closed, told as the saga's status."""
         try:
-            return (await self.handle.result()).status
+            return (await asyncio.wait_for(self.handle.result(), timeout=60)).status
+        except TimeoutError:
+            raise AssertionError(f"{self.plan.places} has not ended after 60 s; calls: {self.calls}") from None
         except WorkflowFailureError as error:
-            if isinstance(error.cause, CancelledError):
-                self.ending = {"cause": "cancelled"}
-                return SagaStatus.COMPENSATED
-            assert isinstance(error.cause, ApplicationError)
-            self.ending = dict(error.cause.details[0])
-            return {SAGA_COMPENSATED: SagaStatus.COMPENSATED, SAGA_FORCED: SagaStatus.FORCED}[error.cause.type or ""]
+            cause = error.cause
+        if isinstance(cause, CancelledError):
+            self.ending = {"cause": "cancelled"}
+            return SagaStatus.COMPENSATED
+        assert isinstance(cause, ApplicationError)
+        self.ending = dict(cause.details[0])
+        return {SAGA_COMPENSATED: SagaStatus.COMPENSATED, SAGA_FORCED: SagaStatus.FORCED}[cause.type or ""]
 
     async def status(self) -> str | None:
         """What a search would find now."""
@@ -84,7 +88,7 @@ class Run:
         """Judges the end: all effects stand, or none does; and the history replays."""
         status = await self.end()
         steps = {step.name for step in self.plan.definition().steps}
-        self.participants.land_late_effects()
+        self.participants.land_late_effects(self.handle.id)
         expected = steps if status is SagaStatus.COMPLETED else set()
         assert status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED), f"ended {status}"
         assert self.live == expected, f"{status}, yet these effects stand: {sorted(self.live)}; calls: {self.calls}"
@@ -92,9 +96,7 @@ class Run:
 
     async def replay(self) -> None:
         history = await self.handle.fetch_history()
-        replayer = Replayer(
-            workflows=[ScriptedSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER
-        )
+        replayer = Replayer(workflows=[ScriptedSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
         await replayer.replay_workflow(history)
 
 
