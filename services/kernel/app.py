@@ -1,0 +1,106 @@
+"""Makes a service out of its operations and aggregates: what all services have alike."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from contracts.wire import Problem
+from services.kernel import event_log, problems
+from services.kernel.aggregates import AnyAggregate
+from services.kernel.command_routes import CommandRoutes
+from services.kernel.database import Database
+from services.kernel.event_log import Snapshots
+from services.kernel.executor import Executor
+from services.kernel.faults import FaultInjector
+from services.kernel.limits import BodyLimit
+from services.kernel.operations import AnyOperation
+from services.kernel.streams import stream_routes
+from services.kernel.tables import KERNEL_TABLES
+
+BODY_LIMIT_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Service:
+    """What makes a service different from the others."""
+
+    name: str
+    database: Database
+    operations: tuple[AnyOperation, ...]
+    aggregates: tuple[AnyAggregate, ...]
+    fault_injection: bool
+    routers: tuple[APIRouter, ...] = ()
+    on_start: Callable[[Executor], Awaitable[None]] | None = None
+    """Awaited once the tables exist, before the first request."""
+    on_stop: Callable[[], None] | None = None
+    body_limit_bytes: int = BODY_LIMIT_BYTES
+
+
+def create_service_app(service: Service) -> FastAPI:
+    """The service as an ASGI app. It reads no environment, and touches its database only when it is started."""
+    database = service.database
+    executor = Executor(database, Snapshots())
+    faults = FaultInjector(database, enabled=service.fault_injection)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        database.create_tables(KERNEL_TABLES)
+        with database.writing() as session:
+            event_log.ensure_log_id(session)
+        if service.on_start:
+            await service.on_start(executor)
+        yield
+        database.close()
+        if service.on_stop:
+            service.on_stop()
+
+    errors: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
+    app = FastAPI(title=f"Amends: {service.name} service", lifespan=lifespan, responses=errors)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
+    app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))
+    app.include_router(stream_routes(database, service.aggregates))
+    app.include_router(_health(database))
+    for router in service.routers:
+        app.include_router(router)
+    _describe_commands(app, service.operations)
+    return app
+
+
+def _health(database: Database) -> APIRouter:
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("/live")
+    async def live() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "live"}
+
+    @router.get("/ready")
+    async def ready() -> dict[str, str]:
+        """Whether the service can do its work: its database answers."""
+        with database.reading() as session:
+            return {"status": "ready", "log_id": event_log.log_id(session)}
+
+    return router
+
+
+def _describe_commands(app: FastAPI, operations: tuple[AnyOperation, ...]) -> None:
+    """Adds the commands to the OpenAPI document. FastAPI does not know them: their bodies are parsed by us."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            _, commands = models_json_schema(
+                [(operation.command, "validation") for operation in operations],
+                ref_template="#/components/schemas/{model}",
+            )
+            document["components"]["schemas"].update(commands["$defs"])
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,182 @@
+"""Runs a command: barrier, handler, record, in one database transaction, or in two around a call to the outside.
+
+Guarantees:
+- The reply, the barrier's row and all events of a command are committed together, or none of them.
+- A handler's question to the outside is asked only after the intent to ask it is committed, and with no database
+  transaction open. The barrier judges again before the answer is recorded: an undo that got in between wins.
+- In one process a command with the same key and name runs once at a time; the others wait for its reply.
+- A version conflict is retried, a few times.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from sqlmodel import Session
+
+from contracts.base import Contract
+from contracts.wire import Outcome, Reply
+from services.kernel import barrier
+from services.kernel.barrier import Answered, Entries, EntryState, Proceed, Request, Settled
+from services.kernel.database import Database
+from services.kernel.decisions import Handling, Outward
+from services.kernel.errors import ConcurrencyError, TryLater
+from services.kernel.event_log import Origin, Snapshots
+from services.kernel.operations import CommandPhase, Operation
+from services.kernel.refusal import Refusal
+from services.kernel.tables import CommandRow
+from services.kernel.unit_of_work import UnitOfWork
+
+C = TypeVar("C", bound=Contract)
+
+CONFLICT_ATTEMPTS = 5
+IN_FLIGHT_WAIT_S = 1.0
+"""How long a repeated command waits for the first one's reply."""
+
+
+class Executor:
+    def __init__(self, database: Database, snapshots: Snapshots) -> None:
+        self._database = database
+        self._snapshots = snapshots
+        self._in_flight = KeysInFlight()
+
+    async def execute(
+        self, operation: Operation[C], command: C, *, key: str, refuse_with: Refusal | None = None
+    ) -> Reply | Refusal:
+        """The answer to a command; the same command with the same key again is one effect and the same answer.
+
+        Args:
+            refuse_with: an injected refusal, given instead of asking the handler, where nothing has happened yet.
+
+        Raises:
+            KeyReused: the key came before with another body, or for another order or saga.
+            TryLater: the same command is still in flight, or contention lasts.
+        """
+        request = _request(operation, command, key)
+        async with self._in_flight.claim(f"{operation.name} {key}"):
+            result = self._attempt(operation, request, lambda unit: operation.handle(command, unit), refuse_with)
+            if isinstance(result, Outward):
+                conclude = await result.ask()
+                result = self._attempt(operation, request, conclude)
+        if isinstance(result, Outward):
+            raise TypeError(f"{operation.name} asks outside twice")
+        return result
+
+    def _attempt(
+        self,
+        operation: Operation[C],
+        request: Request,
+        handle: Callable[[UnitOfWork], Handling],
+        refuse_with: Refusal | None = None,
+    ) -> Reply | Refusal | Outward:
+        for attempt in range(1, CONFLICT_ATTEMPTS + 1):
+            try:
+                with self._database.writing() as session:
+                    return self._within(session, operation, request, handle, refuse_with)
+            except ConcurrencyError:
+                if attempt == CONFLICT_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _within(
+        self,
+        session: Session,
+        operation: Operation[C],
+        request: Request,
+        handle: Callable[[UnitOfWork], Handling],
+        refuse_with: Refusal | None,
+    ) -> Reply | Refusal | Outward:
+        entries = barrier.entries_of(session, request.key)
+        verdict = barrier.judge(request, entries)
+        if isinstance(verdict, Answered):
+            return verdict.reply
+        unit = UnitOfWork(session, self._snapshots, Origin(request.key, request.command, request.saga_id))
+        handling: Handling
+        # An intended action may have had its effect outside: to refuse it now would deny what happened.
+        if refuse_with and not (isinstance(verdict, Proceed) and verdict.resumed):
+            handling = refuse_with
+        elif isinstance(verdict, Settled):
+            handling = verdict.outcome
+        else:
+            handling = handle(unit)
+        return _record(session, operation, request, entries, handling, unit)
+
+
+class KeysInFlight:
+    """Lets one command of a name and key run at a time, and the others wait for it, within limits."""
+
+    def __init__(self) -> None:
+        # A lock lives as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def claim(self, name: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        try:
+            async with asyncio.timeout(IN_FLIGHT_WAIT_S):
+                await lock.acquire()
+        except TimeoutError:
+            raise TryLater("KEY_IN_PROGRESS", "the same command is still in progress") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _request(operation: Operation[C], command: C, key: str) -> Request:
+    return Request(
+        key=key,
+        command=operation.name,
+        phase=operation.phase,
+        stream=operation.stream_of(command),
+        saga_id=getattr(command, "saga_id", None),
+        digest=operation.digest(command),
+        undoes=operation.undoes.__name__ if operation.undoes else None,
+    )
+
+
+def _record(
+    session: Session,
+    operation: Operation[C],
+    request: Request,
+    entries: Entries,
+    handling: Handling,
+    unit: UnitOfWork,
+) -> Reply | Refusal | Outward:
+    """Writes what became of a command, and gives its answer."""
+    row = entries.get(request.command) or CommandRow(
+        key=request.key,
+        command=request.command,
+        phase=request.phase,
+        stream=request.stream,
+        saga_id=request.saga_id,
+        body_digest=request.digest,
+        outcome=EntryState.INTENDED,
+        recorded_at=datetime.now(UTC),
+    )
+    if isinstance(handling, Outward):
+        if request.phase is CommandPhase.ACTION:
+            session.add(row)
+        return handling
+    if isinstance(handling, Refusal):
+        if operation.stores_refusal(handling.code):
+            row.outcome, row.reply = EntryState.REFUSED, asdict(handling)
+            session.add(row)
+        return handling
+    reply = Reply(outcome=handling, events=unit.added_to(request.stream))
+    if handling is Outcome.ALREADY_DONE:
+        # The fence found out outside that the action, whose process died, had happened. Now it is on record.
+        action = entries[request.undoes or ""]
+        action.outcome, action.reply = (
+            Outcome.DONE,
+            Reply(outcome=Outcome.DONE, events=reply.events).model_dump(mode="json"),
+        )
+        session.add(action)
+        return Reply(outcome=Outcome.ALREADY_DONE)
+    row.outcome, row.reply = handling, reply.model_dump(mode="json")
+    session.add(row)
+    return reply

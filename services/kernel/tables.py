@@ -1,0 +1,70 @@
+"""The four tables that every service has."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, UniqueConstraint, text
+from sqlmodel import Column, Field, SQLModel
+
+from services.kernel.database import UtcTime
+
+
+class EventRow(SQLModel, table=True):
+    """One fact. Rows are added, never changed nor removed; the table is the service's event log."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("stream", "version"),
+        Index("events_first", "stream", sqlite_where=text("version = 1")),  # lists streams without reading the log
+        {"sqlite_autoincrement": True},  # a position is never given twice
+    )
+
+    position: int | None = Field(default=None, primary_key=True)
+    stream: str
+    version: int
+    type: str
+    data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    key: str
+    command: str
+    saga_id: str | None
+    recorded_at: datetime = Field(sa_type=UtcTime)
+
+
+class CommandRow(SQLModel, table=True):
+    """What became of a command: the barrier's memory (see barrier.py)."""
+
+    __tablename__ = "commands"
+
+    key: str = Field(primary_key=True)
+    command: str = Field(primary_key=True)
+    phase: str
+    stream: str = Field(index=True)
+    saga_id: str | None
+    body_digest: str
+    """Tells the same body from another one, without keeping card tokens and addresses a second time."""
+    outcome: str
+    reply: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    recorded_at: datetime = Field(sa_type=UtcTime)
+
+
+class EnactmentRow(SQLModel, table=True):
+    """How often an injected fault was enacted."""
+
+    __tablename__ = "fault_enactments"
+
+    key: str = Field(primary_key=True)
+    phase: str = Field(primary_key=True)
+    fault: str = Field(primary_key=True)
+    times: int
+
+
+class LogRow(SQLModel, table=True):
+    """The one row that names this log, so that a reader notices when it is another one."""
+
+    __tablename__ = "log"
+
+    log_id: str = Field(primary_key=True)
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
+KERNEL_TABLES: tuple[type[SQLModel], ...] = (EventRow, CommandRow, EnactmentRow, LogRow)

@@ -1,0 +1,182 @@
+"""The built-in payment gateway: decides by card token, as real gateways' test cards do, and keeps its own books.
+
+Its database is its own, as if it were another company's: nothing is shared with the payment service but the port.
+"""
+
+import asyncio
+from enum import StrEnum
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from services.kernel.database import Database
+from services.payment.gateway import AuthorizationAnswer, CaptureAnswer, VoidAnswer, Voided
+
+EXPIRES_BEFORE_CAPTURE = "tok_expires_before_capture"
+
+
+class HoldState(StrEnum):
+    HELD = "held"
+    DECLINED = "declined"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    VOIDED = "voided"
+    """With amount 0: the key was voided before it was seen."""
+    EXPIRED = "expired"
+    CAPTURED = "captured"
+
+
+class GatewayHold(SQLModel, table=True):
+    __tablename__ = "gateway_holds"
+
+    key: str = Field(primary_key=True)
+    reference: str = Field(index=True)
+    state: HoldState
+    amount_minor: int = 0
+    """What was really held, so 0 for a declined card."""
+    currency: str = ""
+    expires_before_capture: bool = False
+
+
+class GatewayCapture(SQLModel, table=True):
+    __tablename__ = "gateway_captures"
+
+    key: str = Field(primary_key=True)
+    reference: str = Field(index=True)
+    answer: CaptureAnswer
+    amount_minor: int = 0
+
+
+class GatewayBooks(BaseModel):
+    """What the gateway knows about one order."""
+
+    order_id: str
+    holds: list[GatewayHold]
+    captures: list[GatewayCapture]
+
+
+class PaymentGatewaySimulator:
+    """Implements `PaymentGateway`.
+
+    Args:
+        reply_delay_s: how long each answer takes after it is in the books, so that a test can die in between.
+    """
+
+    def __init__(self, database: Database, *, reply_delay_s: float = 0) -> None:
+        self._database = database
+        self._reply_delay_s = reply_delay_s
+
+    def open(self) -> None:
+        self._database.create_tables((GatewayHold, GatewayCapture))
+
+    def close(self) -> None:
+        self._database.close()
+
+    async def authorize(
+        self, key: str, *, reference: str, amount_minor: int, currency: str, token: str
+    ) -> AuthorizationAnswer:
+        with self._database.writing() as session:
+            hold = session.get(GatewayHold, key)
+            if hold is None:
+                state = _decide(token)
+                hold = GatewayHold(
+                    key=key,
+                    reference=reference,
+                    state=state,
+                    amount_minor=amount_minor if state is HoldState.HELD else 0,
+                    currency=currency,
+                    expires_before_capture=token == EXPIRES_BEFORE_CAPTURE,
+                )
+                session.add(hold)
+            answer = _authorization_answer(hold.state)
+        await asyncio.sleep(self._reply_delay_s)
+        return answer
+
+    async def void(self, key: str, *, reference: str) -> Voided:
+        with self._database.writing() as session:
+            hold = session.get(GatewayHold, key)
+            voided = _void(session, hold, key, reference)
+        await asyncio.sleep(self._reply_delay_s)
+        return voided
+
+    async def capture(self, key: str, *, reference: str, authorization: str) -> CaptureAnswer:
+        with self._database.writing() as session:
+            capture = session.get(GatewayCapture, key)
+            if capture is None:
+                capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.NOT_HELD)
+                hold = session.get(GatewayHold, authorization)
+                if hold is not None and hold.state is HoldState.HELD:
+                    _capture(hold, capture)
+                    session.add(hold)
+                session.add(capture)
+            answer = capture.answer
+        await asyncio.sleep(self._reply_delay_s)
+        return answer
+
+    async def cancel_capture(self, key: str, *, reference: str) -> CaptureAnswer:
+        with self._database.writing() as session:
+            capture = session.get(GatewayCapture, key)
+            if capture is None:
+                capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.CANCELLED)
+                session.add(capture)
+            answer = capture.answer
+        await asyncio.sleep(self._reply_delay_s)
+        return answer
+
+    def books(self, reference: str) -> GatewayBooks:
+        with self._database.reading() as session:
+            holds = session.exec(select(GatewayHold).where(col(GatewayHold.reference) == reference)).all()
+            captures = session.exec(select(GatewayCapture).where(col(GatewayCapture.reference) == reference)).all()
+            return GatewayBooks(order_id=reference, holds=list(holds), captures=list(captures))
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(prefix="/gateway", tags=["gateway simulator"])
+
+        @router.get("/books/{order_id}")
+        async def read_books(order_id: str) -> GatewayBooks:
+            """What the gateway's own books say about an order; an order it never heard of has none."""
+            return self.books(order_id)
+
+        return router
+
+
+def _decide(token: str) -> HoldState:
+    """An unknown card is declined."""
+    match token:
+        case "tok_visa" | "tok_expires_before_capture":
+            return HoldState.HELD
+        case "tok_insufficient_funds":
+            return HoldState.INSUFFICIENT_FUNDS
+        case _:
+            return HoldState.DECLINED
+
+
+def _authorization_answer(state: HoldState) -> AuthorizationAnswer:
+    match state:
+        case HoldState.DECLINED:
+            return AuthorizationAnswer.DECLINED
+        case HoldState.INSUFFICIENT_FUNDS:
+            return AuthorizationAnswer.INSUFFICIENT_FUNDS
+        case HoldState.VOIDED:
+            return AuthorizationAnswer.VOIDED
+        case _:
+            return AuthorizationAnswer.HELD  # as it was answered then, whatever became of the hold since
+
+
+def _void(session: Session, hold: GatewayHold | None, key: str, reference: str) -> Voided:
+    if hold is None:
+        session.add(GatewayHold(key=key, reference=reference, state=HoldState.VOIDED))
+        return Voided(VoidAnswer.NOTHING_HELD)
+    if hold.state is HoldState.HELD:
+        hold.state = HoldState.VOIDED
+        session.add(hold)
+    if not hold.amount_minor:
+        return Voided(VoidAnswer.NOTHING_HELD)
+    return Voided(VoidAnswer(hold.state), hold.amount_minor, hold.currency)
+
+
+def _capture(hold: GatewayHold, capture: GatewayCapture) -> None:
+    if hold.expires_before_capture:
+        hold.state, capture.answer = HoldState.EXPIRED, CaptureAnswer.EXPIRED
+        return
+    hold.state, capture.answer, capture.amount_minor = HoldState.CAPTURED, CaptureAnswer.CAPTURED, hold.amount_minor

@@ -1,0 +1,59 @@
+"""The facts of a shipment's life, and of the stock of one SKU."""
+
+from dataclasses import dataclass
+
+from contracts.commands import Units
+from contracts.orders import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentBooked:
+    saga_id: str
+    units: tuple[Units, ...]
+    """One entry for each SKU."""
+    shipping_address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentCancelled:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentDispatched:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StockReceived:
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockBooked:
+    """Units were taken off the shelf for an order."""
+
+    order_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockReturned:
+    """Units booked for an order are back on the shelf."""
+
+    order_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockDispatched:
+    """Units booked for an order have left the house."""
+
+    order_id: str
+    quantity: int
+
+
+ShipmentEvent = ShipmentBooked | ShipmentCancelled | ShipmentDispatched
+SHIPMENT_EVENTS = (ShipmentBooked, ShipmentCancelled, ShipmentDispatched)
+StockEvent = StockReceived | StockBooked | StockReturned | StockDispatched
+STOCK_EVENTS = (StockReceived, StockBooked, StockReturned, StockDispatched)

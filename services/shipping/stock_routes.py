@@ -1,0 +1,42 @@
+"""Reading the stock: of one SKU, now or at a past version, and of all."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from services.kernel import event_log
+from services.kernel.database import Database
+from services.kernel.streams import Version, view_stream
+from services.shipping.handlers import STOCK, stock_stream
+
+
+class StockView(BaseModel):
+    sku: str
+    version: int
+    received: int
+    on_hand: int
+    booked: int
+    dispatched: int
+
+
+def stock_routes(database: Database) -> APIRouter:
+    router = APIRouter(prefix="/stock", tags=["stock"])
+
+    @router.get("")
+    async def list_stock() -> list[StockView]:
+        """Every SKU that was ever received."""
+        with database.reading() as session:
+            skus = [stream.removeprefix(STOCK.prefix) for stream in event_log.streams(session, STOCK.prefix)]
+            return [_view(session, sku, None) for sku in skus]
+
+    @router.get("/{sku}")
+    async def read_stock(sku: str, version: Version = None) -> StockView:
+        with database.reading() as session:
+            return _view(session, sku, version)
+
+    return router
+
+
+def _view(session: Session, sku: str, version: int | None) -> StockView:
+    stream = view_stream(session, STOCK, stock_stream(sku), version)
+    return StockView(sku=sku, version=stream.version, **stream.state)
