@@ -1,0 +1,119 @@
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.refusal import Refusal
+from services.shipping import domain, stock
+from services.shipping.domain import Movement, Shipment, ShipmentStatus
+from services.shipping.events import StockBooked, StockDispatched, StockEvent, StockReceived, StockReturned
+from services.shipping.stock import Stock
+from tests.support.builders import SagaCommands
+
+
+def code_of(decision: Movement | Refusal | None) -> str:
+    assert isinstance(decision, Refusal)
+    return decision.code
+
+
+def booked(saga: SagaCommands) -> Shipment:
+    decision = domain.book(Shipment(), {"MUG-1": Stock(5, 5)}, saga.book_shipment(("MUG-1", 2)))
+    assert isinstance(decision, Movement)
+    return domain.evolve(Shipment(), decision.shipment)
+
+
+class TestBook:
+    def test_book_when_in_stock_then_each_sku_is_taken_once(self) -> None:
+        saga = SagaCommands()
+        shelves = {"MUG-1": Stock(5, 5), "BOOK-1": Stock(9, 9)}
+
+        decision = domain.book(Shipment(), shelves, saga.book_shipment(("MUG-1", 2), ("BOOK-1", 1), ("MUG-1", 3)))
+
+        assert isinstance(decision, Movement)
+        order_id = str(saga.order_id)
+        assert decision.stock == {"MUG-1": StockBooked(order_id, 5), "BOOK-1": StockBooked(order_id, 1)}
+
+    def test_book_when_the_lines_together_exceed_the_stock_then_it_is_out_of_stock(self) -> None:
+        saga = SagaCommands()
+
+        decision = domain.book(Shipment(), {"MUG-1": Stock(4, 4)}, saga.book_shipment(("MUG-1", 2), ("MUG-1", 3)))
+
+        assert code_of(decision) == "OUT_OF_STOCK"
+
+    def test_book_when_some_are_missing_then_exactly_those_are_named(self) -> None:
+        shelves = {"MUG-1": Stock(1, 1), "BOOK-1": Stock(9, 9), "UNKNOWN": Stock()}
+        command = SagaCommands().book_shipment(("MUG-1", 2), ("BOOK-1", 1), ("UNKNOWN", 1))
+
+        decision = domain.book(Shipment(), shelves, command)
+
+        assert isinstance(decision, Refusal)
+        assert "MUG-1" in decision.message
+        assert "UNKNOWN" in decision.message
+        assert "BOOK-1" not in decision.message
+
+    @pytest.mark.parametrize("country", sorted(domain.UNDELIVERABLE_COUNTRIES))
+    def test_book_when_nobody_delivers_there_then_it_is_undeliverable(self, country: str) -> None:
+        command = SagaCommands().book_shipment(("MUG-1", 1), country=country)
+
+        assert code_of(domain.book(Shipment(), {"MUG-1": Stock(5, 5)}, command)) == "UNDELIVERABLE_ADDRESS"
+
+    def test_book_when_another_saga_booked_then_it_is_refused(self) -> None:
+        saga = SagaCommands()
+        other = SagaCommands(saga.order_id, saga_id="another")
+
+        decision = domain.book(booked(saga), {"MUG-1": Stock(5, 5)}, other.book_shipment(("MUG-1", 1)))
+
+        assert code_of(decision) == "SHIPMENT_ALREADY_BOOKED"
+
+
+class TestAfterBooking:
+    def test_cancel_when_booked_then_the_units_come_back(self) -> None:
+        saga = SagaCommands()
+
+        decision = domain.cancel(booked(saga), saga.cancel_shipment())
+
+        assert isinstance(decision, Movement)
+        assert decision.stock == {"MUG-1": StockReturned(str(saga.order_id), 2)}
+
+    def test_cancel_when_dispatched_then_it_is_refused(self) -> None:
+        saga = SagaCommands()
+        shipment = Shipment(ShipmentStatus.DISPATCHED, saga.saga_id)
+
+        assert code_of(domain.cancel(shipment, saga.cancel_shipment())) == "SHIPMENT_ALREADY_DISPATCHED"
+
+    def test_cancel_when_another_saga_booked_then_nothing_happens(self) -> None:
+        saga = SagaCommands()
+
+        assert domain.cancel(booked(saga), SagaCommands(saga.order_id, "another").cancel_shipment()) is None
+
+    def test_dispatch_when_booked_then_the_units_leave(self) -> None:
+        saga = SagaCommands()
+
+        decision = domain.dispatch(booked(saga), saga.dispatch_shipment())
+
+        assert isinstance(decision, Movement)
+        assert decision.stock == {"MUG-1": StockDispatched(str(saga.order_id), 2)}
+
+    def test_dispatch_when_nothing_is_booked_then_it_is_refused(self) -> None:
+        assert code_of(domain.dispatch(Shipment(), SagaCommands().dispatch_shipment())) == "SHIPMENT_NOT_BOOKED"
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(["receive", "book", "return", "dispatch"]))))
+def test_stock_when_anything_allowed_happens_then_it_balances(moves: list[tuple[int, str]]) -> None:
+    events: list[StockEvent] = []
+    for quantity, move in moves:
+        state = reduce(stock.evolve, events, Stock())
+        if move == "receive":
+            events.append(StockReceived(quantity))
+        elif move == "book" and quantity <= state.on_hand:
+            events.append(StockBooked("o", quantity))
+        elif move == "return" and quantity <= state.booked:
+            events.append(StockReturned("o", quantity))
+        elif move == "dispatch" and quantity <= state.booked:
+            events.append(StockDispatched("o", quantity))
+
+    state = reduce(stock.evolve, events, Stock())
+
+    assert state.on_hand + state.booked + state.dispatched == state.received
+    assert min(state.on_hand, state.booked, state.dispatched) >= 0
