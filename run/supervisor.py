@@ -1,0 +1,252 @@
+"""Keeps parts alive: starts each as a process of its own, waits until it is healthy, and starts it again when it dies.
+
+Guarantees:
+- Ctrl-C reaches only the supervisor: every part has its own session.
+- Whatever ends the supervisor in an orderly way, no part is left running. On Linux parts are told to stop even when the
+  supervisor is killed; elsewhere the next `up` finds them on record and ends them.
+- A part that keeps dying is started again for ever, at growing intervals, and said to do so with the end of its log.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from run.errors import PartsFailed
+from run.parts import Part
+from run.settings import ROOT
+from run.state import Condition, PartState, Process
+
+_POLL_S = 0.05
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 10.0
+_HEALTHY_AGAIN_S = 30.0
+"""A part that lived this long starts over with the shortest pause."""
+_KEEPS_DYING = 5
+"""Quick deaths in a row after which a part is said to keep dying."""
+_HOPELESS_AT_START = 3
+"""Quick deaths in a row that end a start: most likely something is set wrong."""
+_TAIL_LINES = 10
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    start_timeout_s: float
+    stop_timeout_s: float
+    log_max_bytes: int
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A part and what became of it."""
+
+    part: Part
+    state: PartState
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it was healthy, or done, for the first time."""
+    popen: subprocess.Popen[bytes] | None = None
+    quick_deaths: int = 0
+
+
+class Supervisor:
+    """Runs once."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        log_dir: Path,
+        limits: Limits,
+        say: Callable[[str], None],
+        record: Callable[[dict[str, PartState]], None],
+    ) -> None:
+        self._kept = {
+            part.name: _Kept(part, PartState(address=part.address, log=log_dir / f"{part.name}.log")) for part in parts
+        }
+        self._limits = limits
+        self._say = say
+        self._record = record
+        self._up = False
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def stop(self) -> None:
+        """Asks it to end; asking twice makes it kill what does not end at once."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Runs until it is asked to stop, and then until all parts have ended.
+
+        Raises:
+            PartsFailed: a part did not become healthy in time, or died too often at its start.
+        """
+        keepers = [asyncio.create_task(self._keep(kept)) for kept in self._kept.values()]
+        stopping = asyncio.create_task(self._stop.wait())
+        ready = asyncio.create_task(self._until_ready())
+        try:
+            await _first_of([ready, stopping], keepers)
+            if ready.done():
+                self._up = True
+                on_ready()
+            await _first_of([stopping], keepers)
+        finally:
+            for task in (*keepers, ready, stopping):
+                task.cancel()
+            await asyncio.gather(*keepers, ready, stopping, return_exceptions=True)
+            for kept in reversed(self._kept.values()):
+                await self._end(kept)
+
+    async def _until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.start_timeout_s):
+                for kept in self._kept.values():
+                    await kept.settled.wait()
+        except TimeoutError:
+            late = next(kept for kept in self._kept.values() if not kept.settled.is_set())
+            raise PartsFailed(
+                f"{late.part.name} did not become healthy within {self._limits.start_timeout_s:g} s"
+                f"{_tail(late.state.log)}"
+            ) from None
+
+    async def _keep(self, kept: _Kept) -> None:
+        for name in kept.part.needs:
+            await self._kept[name].settled.wait()
+        while True:
+            started = time.monotonic()
+            ended = await self._live(kept)
+            if ended == "done":
+                return
+            lived_s = time.monotonic() - started
+            kept.quick_deaths = 1 if lived_s > _HEALTHY_AGAIN_S else kept.quick_deaths + 1
+            if not self._up and kept.quick_deaths >= _HOPELESS_AT_START:
+                raise PartsFailed(f"{kept.part.name} {ended}{_tail(kept.state.log)}")
+            pause_s = min(_FIRST_PAUSE_S * 2 ** (kept.quick_deaths - 1), _LONGEST_PAUSE_S)
+            self._say(f"{kept.part.name} {ended}; starting it again in {pause_s:g} s")
+            if kept.quick_deaths % _KEEPS_DYING == 0:
+                self._say(f"{kept.part.name} keeps dying{_tail(kept.state.log)}")
+            self._note(kept, Condition.DEAD)
+            await asyncio.sleep(pause_s)
+            kept.state.restarts += 1
+
+    async def _live(self, kept: _Kept) -> str:
+        """One life of a part. Says how it ended."""
+        try:
+            popen = kept.popen = _start(kept.part, kept.state.log, self._limits.log_max_bytes)
+        except OSError as error:
+            return f"cannot be started: {error}"
+        kept.state.process = Process.of(popen.pid)
+        self._note(kept, Condition.STARTING)
+        probing = asyncio.create_task(self._until_healthy(kept, popen.pid))
+        try:
+            while popen.poll() is None:
+                await asyncio.sleep(_POLL_S)
+                if probing.done():
+                    probing.result()
+        finally:
+            probing.cancel()
+        if kept.part.probe is None and popen.returncode == 0:
+            self._note(kept, Condition.DONE)
+            kept.settled.set()
+            return "done"
+        return _ending(popen.returncode)
+
+    async def _until_healthy(self, kept: _Kept, pid: int) -> None:
+        if kept.part.probe is None:
+            return
+        while not await kept.part.probe(pid):
+            await asyncio.sleep(_POLL_S)
+        self._note(kept, Condition.HEALTHY)
+        if kept.settled.is_set():
+            self._say(f"{kept.part.name} is back")
+        kept.settled.set()
+
+    def _note(self, kept: _Kept, condition: Condition) -> None:
+        kept.state.condition = condition
+        self._record({name: each.state for name, each in self._kept.items()})
+
+    async def _end(self, kept: _Kept) -> None:
+        popen = kept.popen
+        if popen is None or popen.poll() is not None:
+            return
+        popen.terminate()
+        # A stopped process takes no notice until it is continued.
+        popen.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + self._limits.stop_timeout_s
+        while popen.poll() is None:
+            if time.monotonic() > deadline or self._hurry.is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(popen.pid, signal.SIGKILL)
+                popen.wait()
+            await asyncio.sleep(_POLL_S)
+
+
+async def _first_of(wanted: Sequence[asyncio.Task[object]], watched: Sequence[asyncio.Task[None]]) -> None:
+    """Returns when one of the wanted tasks has ended; raises what any of them, or of the watched, raised."""
+    pending = {*wanted, *watched}
+    while True:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if not done.isdisjoint(wanted):
+            return
+
+
+def _start(part: Part, log: Path, log_max_bytes: int) -> subprocess.Popen[bytes]:
+    with _open_log(log, log_max_bytes) as output:
+        return subprocess.Popen(  # noqa: S603 - our own parts
+            part.command,
+            cwd=ROOT,
+            env={**os.environ, **part.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+
+
+def _open_log(log: Path, log_max_bytes: int) -> BinaryIO:
+    if log.exists() and log.stat().st_size > log_max_bytes:
+        log.replace(log.with_name(log.name + ".1"))
+    return log.open("ab")
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux, lets a part be told to stop when its supervisor is gone, even by SIGKILL."""
+    if sys.platform != "linux":
+        return None
+    # Loaded before the fork: afterwards only calls that need no lock are safe.
+    prctl, supervisor = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if os.getppid() != supervisor:
+            os._exit(1)
+
+    return ask
+
+
+def _ending(returncode: int) -> str:
+    if returncode < 0:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    return f"ended with exit code {returncode}"
+
+
+def _tail(log: Path) -> str:
+    """The end of a log, to be shown below a message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+    except OSError:
+        return ""
+    return "".join((f"; the end of {log}:", *(f"\n  | {line}" for line in lines))) if lines else ""

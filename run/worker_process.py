@@ -1,0 +1,79 @@
+"""The worker verb: runs a worker, and tells once it takes sagas."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+import typer
+from temporalio.api.enums.v1 import DescribeTaskQueueMode, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from run.engine import connect
+from run.errors import CannotRun
+from run.settings import Settings
+from run.worker import run_worker
+
+_CONNECT_WITHIN_S = 10.0
+_POLL_S = 0.1
+
+
+async def work(settings: Settings) -> None:
+    """Works until SIGTERM or SIGINT.
+
+    Raises:
+        CannotRun: Temporal does not answer.
+    """
+    # The worker's own attempt to connect is not repeated.
+    await connect(settings, within_s=_CONNECT_WITHIN_S)
+    announcing = asyncio.create_task(_announce(settings))
+    try:
+        await run_worker(
+            temporal_address=settings.engine_address,
+            namespace=settings.namespace,
+            task_queue=settings.task_queue,
+            order_url=settings.service_url("order"),
+            payment_url=settings.service_url("payment"),
+            shipping_url=settings.service_url("shipping"),
+            max_cached_workflows=settings.max_cached_workflows,
+        )
+    except RuntimeError as error:
+        raise CannotRun(f"the worker cannot work: {error}") from error
+    finally:
+        announcing.cancel()
+        with suppress(asyncio.CancelledError):
+            await announcing
+
+
+async def _announce(settings: Settings) -> None:
+    """Says so once Temporal counts this process among those that take sagas."""
+    client = await connect(settings, within_s=_CONNECT_WITHIN_S)
+    while not await _polls(client, settings.task_queue):
+        await asyncio.sleep(_POLL_S)
+    if settings.ready_file is not None:
+        settings.ready_file.write_text(str(os.getpid()))
+    typer.echo(f"amends-worker takes sagas from {settings.task_queue} at {settings.engine_address}")
+
+
+async def _polls(client: Client, task_queue: str) -> bool:
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
+        task_queue_types=[TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW],
+        report_pollers=True,
+    )
+    try:
+        described = await client.workflow_service.describe_task_queue(request)
+    except RPCError:
+        return False
+    ours = f"{os.getpid()}@{socket.gethostname()}"
+    return any(
+        poller.identity == ours
+        for version in described.versions_info.values()
+        for of_type in version.types_info.values()
+        for poller in of_type.pollers
+    )
