@@ -11,8 +11,9 @@ handing it to a thread. While it lasts the process does nothing else, which the 
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, DateTime, Dialect, create_engine, event, make_url
@@ -53,10 +54,25 @@ class Database:
 
     def create_tables(self, tables: Sequence[type[SQLModel]]) -> None:
         """Creates those that do not exist yet."""
+        self._use_wal()
         with self._writing_engine.begin() as connection:
             SQLModel.metadata.create_all(
                 connection, tables=[SQLModel.metadata.tables[str(t.__tablename__)] for t in tables]
             )
+
+    def _use_wal(self) -> None:
+        """Makes the file a WAL one, for good. Here SQLite does not wait by itself while another replica starts."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                with closing(self._engine.raw_connection()) as connection:
+                    connection.cursor().execute("PRAGMA journal_mode = WAL").close()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def close(self) -> None:
         self._engine.dispose()
@@ -92,7 +108,6 @@ def _busy_is_try_later() -> Iterator[None]:
 def _configure(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions by itself, `_begin` does
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
 
 
