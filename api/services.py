@@ -52,6 +52,25 @@ class Stream(Read):
     barrier: tuple[BarrierEntry, ...] = ()
 
 
+class GatewayHold(Read):
+    key: str
+    state: str
+    amount_minor: int
+    """What was really held: 0 for a declined card."""
+
+
+class GatewayCapture(Read):
+    key: str
+    amount_minor: int
+
+
+class Books(Read):
+    """The payment gateway's books about one order."""
+
+    holds: tuple[GatewayHold, ...] = ()
+    captures: tuple[GatewayCapture, ...] = ()
+
+
 class ServiceUnreachable(Exception):
     """A service did not answer, or not readably."""
 
@@ -96,10 +115,9 @@ class Services:
     async def stock(self, sku: str) -> Stream | None:
         return await self.stream(SHIPPING, f"stock-{sku}")
 
-    async def gateway_books(self, order_id: UUID) -> dict[str, Any] | None:
+    async def gateway_books(self, order_id: UUID) -> Books | None:
         """What the payment gateway itself has on its books for the order, as the payment service relays it."""
-        books = await self._get(PAYMENT, f"/gateway/books/{order_id}", _Books, None)
-        return None if books is None else books.model_dump()
+        return await self._get(PAYMENT, f"/gateway/books/{order_id}", Books, None)
 
     async def _get(self, service: str, path: str, model: type[Model], timeout_s: float | None) -> Model | None:
         url = self._urls[service].rstrip("/") + path
@@ -117,7 +135,3 @@ class Services:
             return model.model_validate_json(response.content)
         except ValidationError as error:
             raise ServiceUnreachable(service, "sent an unreadable answer") from error
-
-
-class _Books(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")

@@ -1,0 +1,165 @@
+"""The services' logs of one order, written by hand, so that tests can forge what must never happen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from api.findings import Evidence
+from api.services import BarrierEntry, Books, GatewayCapture, GatewayHold, StoredEvent, Stream
+from contracts.sagas import Residue, SagaStatus
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LINES: list[dict[str, Any]] = [
+    {"sku": "BOOK-1", "quantity": 2, "unit_price_minor": 1250},
+    {"sku": "PEN-1", "quantity": 1, "unit_price_minor": 100},
+]
+TOTAL = 2600
+
+
+@dataclass
+class Log:
+    """A stream in the making."""
+
+    name: str
+    events: list[StoredEvent] = field(default_factory=list)
+    barrier: list[BarrierEntry] = field(default_factory=list)
+
+
+class Forgery:
+    """Writes logs as the services do, or as they never should. Time passes by one second for each entry."""
+
+    def __init__(self) -> None:
+        self.order_id = str(uuid4())
+        self.order, self.payment, self.shipping = Log(self.order_id), Log(self.order_id), Log(self.order_id)
+        self.stock = {line["sku"]: Log(f"stock-{line['sku']}") for line in LINES}
+        self.stated_on_hand: dict[str, int] = {}
+        self.gateway_holds: dict[str, tuple[str, int]] = {}
+        self.gateway_captured = 0
+        self._clock = 0
+        for log in self.stock.values():
+            self.event(log, "StockReceived", None, "ReceiveStock", quantity=10)
+
+    def key(self, step: str) -> str:
+        return f"order-{self.order_id}:{step}"
+
+    def event(self, log: Log, event_type: str, step: str | None, command: str, **data: Any) -> None:
+        log.events.append(
+            StoredEvent(
+                position=self._tick(),
+                version=len(log.events) + 1,
+                type=event_type,
+                data=data,
+                key=self.key(step) if step else f"seed-{log.name}",
+                command=command,
+                saga_id=f"order-{self.order_id}" if step else None,
+                recorded_at=self._now(),
+            )
+        )
+
+    def bar(self, log: Log, step: str, command: str, outcome: str = "done", phase: str = "undo") -> None:
+        entry = BarrierEntry(
+            key=self.key(step), command=command, phase=phase, outcome=outcome, recorded_at=self._now(ticks=True)
+        )
+        log.barrier.append(entry)
+
+    # What the services do
+
+    def place(self) -> None:
+        self.event(self.order, "OrderPlaced", "place_order", "PlaceOrder", currency="EUR", lines=LINES)
+
+    def reject(self) -> None:
+        self.event(self.order, "OrderRejected", "place_order", "RejectOrder", cause="refused")
+        self.bar(self.order, "place_order", "RejectOrder")
+
+    def authorize(self, amount_minor: int = TOTAL, currency: str = "EUR") -> None:
+        key = self.key("authorize_payment")
+        money = {"authorization": key, "amount_minor": amount_minor, "currency": currency}
+        self.event(self.payment, "PaymentAuthorized", "authorize_payment", "AuthorizePayment", **money)
+        self.gateway_holds[key] = "held", amount_minor
+
+    def void(self) -> None:
+        key = self.key("authorize_payment")
+        self.event(self.payment, "PaymentVoided", "authorize_payment", "ReleasePayment", authorization=key)
+        self.bar(self.payment, "authorize_payment", "ReleasePayment")
+        self.gateway_holds[key] = "voided", self.gateway_holds.get(key, ("", 0))[1]
+
+    def expire(self) -> None:
+        key = self.key("authorize_payment")
+        self.event(self.payment, "PaymentExpired", "capture_payment", "CapturePayment", authorization=key)
+        self.gateway_holds[key] = "expired", self.gateway_holds[key][1]
+
+    def capture(self) -> None:
+        key = self.key("authorize_payment")
+        self.event(self.payment, "PaymentCaptured", "capture_payment", "CapturePayment", authorization=key)
+        amount = self.gateway_holds.get(key, ("", 0))[1]
+        self.gateway_holds[key] = "captured", amount
+        self.gateway_captured += amount
+
+    def book(self, lines: Iterable[dict[str, Any]] = LINES) -> None:
+        units = [{"sku": line["sku"], "quantity": line["quantity"]} for line in lines]
+        self.event(self.shipping, "ShipmentBooked", "book_shipment", "BookShipment", units=units)
+        self.move("StockBooked", "book_shipment", "BookShipment", lines)
+
+    def cancel_shipment(self) -> None:
+        self.event(self.shipping, "ShipmentCancelled", "book_shipment", "CancelShipment")
+        self.move("StockReturned", "book_shipment", "CancelShipment", LINES)
+        self.bar(self.shipping, "book_shipment", "CancelShipment")
+
+    def dispatch(self, lines: Iterable[dict[str, Any]] = LINES) -> None:
+        self.event(self.shipping, "ShipmentDispatched", "dispatch_shipment", "DispatchShipment")
+        self.move("StockDispatched", "dispatch_shipment", "DispatchShipment", lines)
+
+    def confirm(self) -> None:
+        self.event(self.order, "OrderConfirmed", "confirm_order", "ConfirmOrder")
+
+    def move(self, event_type: str, step: str, command: str, lines: Iterable[dict[str, Any]]) -> None:
+        for line in lines:
+            log, quantity = self.stock[line["sku"]], line["quantity"]
+            self.event(log, event_type, step, command, order_id=self.order_id, quantity=quantity)
+
+    def complete(self) -> "Forgery":
+        """All that a healthy saga does."""
+        for act in (self.place, self.authorize, self.book, self.capture, self.confirm, self.dispatch):
+            act()
+        return self
+
+    def compensate(self) -> "Forgery":
+        """All that a saga does that is turned back at its pivot."""
+        for act in (self.place, self.authorize, self.book, self.cancel_shipment, self.void, self.reject):
+            act()
+        return self
+
+    def evidence(self, status: SagaStatus, *residue: Residue) -> Evidence:
+        """What an auditor gets to see."""
+        return Evidence(
+            order_id=self.order_id,
+            status=status,
+            residue=residue,
+            order=_stream(self.order),
+            payment=_stream(self.payment),
+            shipping=_stream(self.shipping),
+            stock={sku: _stream(log, self.stated_on_hand.get(sku)) for sku, log in self.stock.items()},
+            gateway=Books(
+                holds=tuple(
+                    GatewayHold(key=key, state=state, amount_minor=amount)
+                    for key, (state, amount) in self.gateway_holds.items()
+                ),
+                captures=(GatewayCapture(key=self.key("capture_payment"), amount_minor=self.gateway_captured),),
+            ),
+        )
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock
+
+    def _now(self, *, ticks: bool = False) -> datetime:
+        return _EPOCH + timedelta(seconds=self._tick() if ticks else self._clock)
+
+
+def _stream(log: Log, on_hand: int | None = None) -> Stream:
+    state = {} if on_hand is None else {"on_hand": on_hand}
+    return Stream(
+        stream=log.name, version=len(log.events), state=state, events=tuple(log.events), barrier=tuple(log.barrier)
+    )
