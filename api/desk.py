@@ -18,7 +18,8 @@ from api.services import ORDER, Services, ServiceUnreachable
 from contracts.orders import Order
 from contracts.sagas import Links, SagaStatus, SagaView
 from workflows.names import saga_id_of
-from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSagaInput
+from workflows.order_commands import OrderSagaInput
+from workflows.order_saga import ORDER_SAGA_DEFINITION
 from workflows.policies import Policy
 from workflows.saga.definition import SagaDefinition
 

@@ -40,7 +40,7 @@ from api.describing import details_of, summary_of
 from contracts.sagas import Decision, SagaStatus
 from workflows import names
 from workflows.converter import DATA_CONVERTER
-from workflows.order_saga import OrderSagaInput
+from workflows.order_commands import OrderSagaInput
 from workflows.policies import TASK_TIMEOUT
 
 _UNREACHABLE = {

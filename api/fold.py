@@ -27,7 +27,7 @@ from contracts.sagas import (
 )
 from contracts.wire import Outcome
 from workflows.names import FAILED_STEP, FAILURE_CODE, SAGA_CAUSE, SAGA_STATUS
-from workflows.order_saga import OrderSagaInput
+from workflows.order_commands import OrderSagaInput
 from workflows.saga.definition import SagaDefinition, Step
 
 

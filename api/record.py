@@ -22,7 +22,7 @@ from contracts.faults import Phase
 from contracts.sagas import Decision, SagaStatus
 from contracts.wire import ALREADY_COMPENSATED, Outcome, Reply
 from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED
-from workflows.order_saga import OrderSagaInput
+from workflows.order_commands import OrderSagaInput
 from workflows.saga.definition import SagaDefinition
 
 LOCAL_ACTIVITY = "core_local_activity"

@@ -15,7 +15,14 @@ from activities.shipping import ShippingActivities
 from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
 
-PASSED_THROUGH = ("contracts", "activities", "workflows.saga", "workflows.policies", "workflows.names")
+PASSED_THROUGH = (
+    "contracts",
+    "activities",
+    "workflows.saga",
+    "workflows.policies",
+    "workflows.names",
+    "workflows.order_commands",
+)
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
 _GRACE = timedelta(seconds=10)
 

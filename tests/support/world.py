@@ -26,7 +26,8 @@ from tests.support.http_server import served
 from tests.support.worker_process import WorkerProcess
 from workflows.converter import DATA_CONVERTER
 from workflows.names import NAMESPACE, saga_id_of
-from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSaga, OrderSagaInput
+from workflows.order_commands import OrderSagaInput
+from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSaga
 from workflows.policies import TASK_TIMEOUT, Policy
 from workflows.saga.orchestrator import SagaResult
 

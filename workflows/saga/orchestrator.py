@@ -189,6 +189,7 @@ class Saga:
         if isinstance(settled, Done) and settled.reply.outcome is Outcome.ALREADY_DONE:
             self._progress.step(pivot.name, StepState.SUCCEEDED)
             return False
+        self._progress.step(pivot.name, StepState.NOTHING_TO_UNDO)
         return True
 
     async def _sweep(self, turn: Turn) -> None:
