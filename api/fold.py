@@ -249,15 +249,22 @@ class _State:
     def _step(self, step: Step, status: SagaStatus) -> StepView:
         action, undo = self._peek(step.name, Phase.ACTION), self._peek(step.name, Phase.COMPENSATION)
         shown = undo if undo.known else action
+        if undo.known:
+            state = self._undo_state(step, action, undo)
+        elif step.kind is StepKind.COMPENSATABLE and self._pivot_happened():
+            # Perhaps in a run of which this history knows nothing; but without this step there is no pivot.
+            state = StepState.SUCCEEDED
+        else:
+            state = _action_state(step, action, status)
         return StepView(
             name=step.name,
             kind=step.kind,
-            state=self._undo_state(step, action, undo) if undo.known else _action_state(step, action, status),
+            state=state,
             attempts=action.attempts,
             path=action.path,
             compensation_attempts=undo.attempts,
             last_failure=shown.last_failure or action.last_failure,
-            next_attempt_at=shown.pending.next_attempt_at if shown.pending else None,
+            next_attempt_at=shown.pending.next_attempt_at if shown.pending and not self.closed else None,
         )
 
     def _undo_state(self, step: Step, action: _Operation, undo: _Operation) -> StepState:
@@ -276,6 +283,7 @@ class _State:
         return StepState.REFUSED if refused else StepState.NOTHING_TO_UNDO
 
 
+_GOING_ON = (SagaStatus.RUNNING, SagaStatus.UNWINDING, SagaStatus.STUCK)
 _MESSAGES = {"DEADLINE": "the deadline passed before the step", "UNKNOWN": "no attempt has been made"}
 
 
@@ -288,7 +296,7 @@ def _action_state(step: Step, action: _Operation, status: SagaStatus) -> StepSta
         return StepState.STUCK
     if action.in_flight:
         waits = action.pending is not None and action.pending.between_attempts and action.pending.attempt > 1
-        return StepState.WAITING if waits else StepState.STARTED
+        return StepState.WAITING if waits and status in _GOING_ON else StepState.STARTED
     if action.answer is None or action.answer.ending is Ending.INTERRUPTED:
         # Its effect is unknown: it may have happened.
         return StepState.STARTED

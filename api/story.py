@@ -38,6 +38,7 @@ class _Teller:
     def __init__(self, definition: SagaDefinition) -> None:
         self._definition = definition
         self._status = SagaStatus.RUNNING
+        self._shown_last: dict[str, str | None] = {}
 
     def entry(self, fact: Fact) -> HistoryEntry | None:
         match fact:
@@ -78,6 +79,9 @@ class _Teller:
 
     def _shown(self, fact: Fact, attributes: dict[str, str | None]) -> HistoryEntry | None:
         shown = attributes.get(SAGA_STATUS.name)
+        # Only what changed is written.
+        self._shown_last |= attributes
+        attributes = self._shown_last
         if shown is None:
             return None
         before, self._status = self._status, SagaStatus(shown)
@@ -112,7 +116,7 @@ class _Teller:
             case Ending.FAILED if path == "fast":
                 what = f"{name} failed in its first attempt: {answer.code}."
             case Ending.FAILED:
-                what = f"{name} failed for good: {answer.code}."
+                what = f"{name} failed in {attempt or 'all'} more attempts: {answer.code}."
             case Ending.INTERRUPTED:
                 what = f"{name} was interrupted; whether it happened is not known."
         outcome = answer.outcome if answer.ending is Ending.DONE else answer.ending
