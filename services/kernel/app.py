@@ -60,7 +60,7 @@ def create_service_app(service: Service) -> FastAPI:
             service.on_stop()
 
     errors: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
-    app = FastAPI(title=f"Amends: {service.name} service", lifespan=lifespan, responses=errors)
+    app = FastAPI(title=f"Amends: {service.name} service", lifespan=lifespan, responses=errors, redirect_slashes=False)
     problems.install(app)
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))

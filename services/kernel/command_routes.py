@@ -40,6 +40,8 @@ class CommandRoutes:
 
     def _add(self, router: APIRouter, operation: AnyOperation) -> None:
         async def take(request: Request, key: Key, fault_plan: FaultPlan = None) -> Response:
+            if len(request.headers.getlist(IDEMPOTENCY_KEY_HEADER)) > 1:
+                raise MalformedRequest(f"there must be one {IDEMPOTENCY_KEY_HEADER} header")
             return await self._take(operation, await request.body(), key, fault_plan)
 
         schema = {"$ref": f"#/components/schemas/{operation.name}"}

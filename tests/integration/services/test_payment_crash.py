@@ -1,0 +1,137 @@
+"""The payment process dies after the gateway acted and before it could record it. Nothing leaks."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contracts.base import Contract
+from contracts.wire import ALREADY_COMPENSATED
+from tests.integration.services.barrier_behaviour import assert_gateway_agrees
+from tests.support.builders import SagaCommands
+from tests.support.eventually import eventually
+from tests.support.service_client import SagaAt
+from tests.support.service_process import RunningService, service_process
+
+pytestmark = pytest.mark.integration
+
+LONGER_THAN_THE_TEST_S = 60
+
+
+class Site:
+    """A payment service that can be killed and started again on the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.commands = SagaCommands()
+
+    @asynccontextmanager
+    async def payment(self, *, gateway_reply_delay_s: float = 0) -> AsyncIterator[tuple[RunningService, SagaAt]]:
+        async with service_process(
+            "payment",
+            database_url=f"sqlite:///{self._folder}/payment.db",
+            gateway_database_url=f"sqlite:///{self._folder}/gateway.db",
+            fault_injection=False,
+            gateway_reply_delay_s=gateway_reply_delay_s,
+        ) as running:
+            yield running, SagaAt(running.service, self.commands)
+
+    async def die_before_recording(self, command: Contract, gateway_table: str) -> None:
+        """Sends the command, and kills the service as soon as the gateway has it in its books."""
+        async with self.payment(gateway_reply_delay_s=LONGER_THAN_THE_TEST_S) as (running, saga):
+            call = asyncio.create_task(saga.send(command))
+            await eventually(lambda: self._gateway_rows(gateway_table) == 1)
+            await running.kill()
+            with pytest.raises(httpx.TransportError):
+                await call
+
+    def take_gateway_back_before_captures(self) -> None:
+        connection = sqlite3.connect(self._folder / "gateway.db")
+        try:
+            connection.execute("DELETE FROM gateway_captures")
+            connection.execute("UPDATE gateway_holds SET state = 'HELD'")
+            connection.commit()
+        finally:
+            connection.close()
+
+    def _gateway_rows(self, table: str) -> int:
+        connection = sqlite3.connect(self._folder / "gateway.db")
+        try:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+async def test_authorize_when_killed_before_recording_and_sent_again_then_one_hold(site: Site) -> None:
+    await site.die_before_recording(site.commands.authorize_payment(), "gateway_holds")
+
+    async with site.payment() as (_, saga):
+        assert await saga.outcome(saga.commands.authorize_payment()) == "done"
+
+        assert await saga.events() == ["PaymentAuthorized"]
+        await assert_gateway_agrees(saga.service, saga.order_id)
+        assert await saga.outcome(saga.commands.release_payment()) == "done"
+        await assert_gateway_agrees(saga.service, saga.order_id)
+
+
+async def test_authorize_when_killed_before_recording_and_only_released_then_no_hold_leaks(site: Site) -> None:
+    await site.die_before_recording(site.commands.authorize_payment(), "gateway_holds")
+
+    async with site.payment() as (_, saga):
+        assert await saga.outcome(saga.commands.release_payment()) == "done"
+
+        assert await saga.events() == ["PaymentAuthorized", "PaymentVoided"]
+        await assert_gateway_agrees(saga.service, saga.order_id)
+        assert await saga.outcome(saga.commands.authorize_payment()) == ALREADY_COMPENSATED
+        assert await saga.outcome(saga.commands.release_payment()) == "done"
+
+
+async def test_capture_when_killed_before_recording_and_sent_again_then_captured_once(site: Site) -> None:
+    async with site.payment() as (_, saga):
+        await saga.send(saga.commands.authorize_payment())
+    await site.die_before_recording(site.commands.capture_payment(), "gateway_captures")
+
+    async with site.payment() as (_, saga):
+        assert await saga.outcome(saga.commands.capture_payment()) == "done"
+
+        assert await saga.events() == ["PaymentAuthorized", "PaymentCaptured"]
+        await assert_gateway_agrees(saga.service, saga.order_id)
+
+
+async def test_capture_when_killed_before_recording_and_only_fenced_then_already_done(site: Site) -> None:
+    async with site.payment() as (_, saga):
+        await saga.send(saga.commands.authorize_payment())
+    await site.die_before_recording(site.commands.capture_payment(), "gateway_captures")
+
+    async with site.payment() as (_, saga):
+        assert await saga.outcome(saga.commands.abandon_capture()) == "already_done"
+
+        assert await saga.events() == ["PaymentAuthorized", "PaymentCaptured"]
+        assert await saga.outcome(saga.commands.capture_payment()) == "done"
+        assert await saga.outcome(saga.commands.release_payment()) == "PAYMENT_ALREADY_CAPTURED"
+        await assert_gateway_agrees(saga.service, saga.order_id)
+
+
+async def test_fence_when_killed_before_recording_then_the_capture_stays_impossible(site: Site) -> None:
+    async with site.payment() as (_, saga):
+        await saga.send(saga.commands.authorize_payment())
+    # A capture that died before it reached the gateway: the intent is ours alone.
+    await site.die_before_recording(site.commands.capture_payment(), "gateway_captures")
+    site.take_gateway_back_before_captures()
+    await site.die_before_recording(site.commands.abandon_capture(), "gateway_captures")
+
+    async with site.payment() as (_, saga):
+        assert await saga.outcome(saga.commands.capture_payment()) == ALREADY_COMPENSATED
+        assert await saga.outcome(saga.commands.abandon_capture()) == "fenced"
+        assert await saga.outcome(saga.commands.release_payment()) == "done"
+        assert await saga.events() == ["PaymentAuthorized", "PaymentVoided"]
+        await assert_gateway_agrees(saga.service, saga.order_id)
