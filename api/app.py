@@ -2,22 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
 
 from api import about, evidence, histories, operations, orders, problems
 from api.config import ApiSettings
 from api.desk import Desk
+from api.document import openapi_of
 from api.edge import Edge
 from api.engine import Engine, TemporalUnavailable
 from api.services import Services, ServiceUnreachable
-from contracts.orders import Order
-from contracts.sagas import Decision
-from contracts.wire import Problem
 
 
 def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -53,18 +50,10 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     app.add_exception_handler(ServiceUnreachable, answer_unavailable)
     app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes)
     # FastAPI's own way to change its document.
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with the models in it that FastAPI does not see: bodies and problems."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, unseen = models_json_schema(
-            [(Order, "validation"), (Decision, "validation"), (Problem, "serialization")],
-            ref_template="#/components/schemas/{model}",
-        )
-        document["components"]["schemas"] |= unseen["$defs"]
-        app.openapi_schema = document
+    app.openapi_schema = app.openapi_schema or openapi_of(app)
     return app.openapi_schema

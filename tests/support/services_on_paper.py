@@ -1,7 +1,5 @@
 """What the services would answer to readers, written down by tests instead of lived through."""
 
-from typing import Any
-
 import httpx
 
 
@@ -9,8 +7,8 @@ class ServicesOnPaper:
     """Answers reads of `http://<service>.test` with what is in `pages`, and 404 for the rest."""
 
     def __init__(self) -> None:
-        self.pages: dict[tuple[str, str], Any] = {}
-        """By service and path."""
+        self.pages: dict[tuple[str, str], str] = {}
+        """JSON, by service and path."""
         self.down: set[str] = set()
         """Services that cannot be reached."""
         self.reads: list[tuple[str, str]] = []
@@ -27,4 +25,4 @@ class ServicesOnPaper:
         if page is None:
             problem = {"title": "Not Found", "status": 404, "code": "STREAM_NOT_FOUND", "detail": "nothing here"}
             return httpx.Response(404, json=problem)
-        return httpx.Response(200, json=page)
+        return httpx.Response(200, content=page, headers={"Content-Type": "application/json"})
