@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from sqlalchemy import func, insert
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from contracts.wire import EventRef
 from services.kernel.aggregates import Aggregate
@@ -26,6 +26,8 @@ from services.kernel.tables import EventRow, LogRow
 
 S = TypeVar("S")
 E = TypeVar("E")
+
+_INSERT = insert(SQLModel.metadata.tables["events"])
 
 SNAPSHOTS = 1024
 """How many streams' states are kept in memory."""
@@ -112,7 +114,8 @@ def append(
             }
         )
     try:
-        session.execute(insert(EventRow), rows)
+        # As plain rows: the session would track each as an object, for twice the time.
+        session.connection().execute(_INSERT, rows)
     except IntegrityError as error:
         raise ConcurrencyError(stream, expected_version) from error
     return tuple(EventRef(type=row["type"], version=row["version"]) for row in rows)

@@ -16,18 +16,20 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await self._read(scope, receive)
-        if body is None:
-            # Closing spares us reading the rest.
+        messages = await self._read(scope, receive)
+        if messages is None:
+            # The connection stays open, and the server drops the rest as it comes. Closing it while the caller is
+            # still sending would reset it, and the caller would never see this answer.
             detail = f"a body may have at most {self._limit_bytes} bytes"
-            response = problem(413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"})
-            await response(scope, receive, send)
+            await problem(413, "BODY_TOO_LARGE", detail)(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        if messages[-1]["type"] == "http.disconnect":
+            return  # half a request, and nobody to answer
+        await self._app(scope, _replay(messages, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> list[Message] | None:
         for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > self._limit_bytes:
+            if name == b"content-length" and value.isdigit() and int(value) > self._limit_bytes:
                 return None
         messages: list[Message] = []
         size = 0

@@ -10,22 +10,9 @@ from services.shipping.app import create_app as create_shipping_app
 from services.shipping.seeding import UnusableStockFile, read_stock_file
 from tests.support.builders import random_sku
 from tests.support.service_client import SagaAt, Service, in_memory
+from tests.support.stock import receive, stock_of
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "stock.toml"
-
-
-async def receive(shipping: Service, quantity: int) -> str:
-    """A new SKU with that much stock."""
-    sku = random_sku()
-    response = await shipping.send(ReceiveStock(sku=sku, quantity=quantity), key=f"receive-{sku}")
-    assert response.json()["outcome"] == "done"
-    return sku
-
-
-async def stock_of(shipping: Service, sku: str, version: int | None = None) -> dict[str, int]:
-    response = await shipping.http.get(f"/stock/{sku}", params={"version": version} if version else {})
-    assert response.is_success, response.text
-    return {key: value for key, value in response.json().items() if key not in {"sku", "version"}}
 
 
 class TestStock:
