@@ -1,23 +1,148 @@
-"""The verbs that talk to a running system, over its HTTP API, as any other client does."""
+"""The verbs that talk to a running system, over HTTP, as any other client does."""
 
-import json
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
-import httpx
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from contracts.commands import ReceiveStock, command_path
+from contracts.sagas import DecisionKind
+from contracts.wire import IDEMPOTENCY_KEY_HEADER
+from run import pretty
+from run.caller import Caller
 from run.errors import CannotRun
 from run.settings import Settings, load_settings
 from run.state import running_state
 
-_TIMEOUT_S = 10.0
+_MAX_PAGES = 1000
 
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `order` prints it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as it came.")]
+
+stock_verbs = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
 def add_to(app: typer.Typer) -> None:
-    pass
+    for verb in (order, show, history, cancel, decide, audit):
+        app.command()(verb)
+    app.add_typer(stock_verbs, name="stock")
+
+
+def order(
+    file: Annotated[str, typer.Argument(help="A JSON file such as examples/order.json; - for standard input.")],
+    key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same order.")] = None,
+    wait: Annotated[int, typer.Option(min=0, help="How many seconds to wait for its end.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Place an order."""
+    key = key or str(uuid4())
+    headers = {IDEMPOTENCY_KEY_HEADER: key, "Content-Type": "application/json"}
+    if wait:
+        headers["Prefer"] = f"wait={wait}"
+    with _api() as api:
+        hint = f"whether it was taken is unknown; ask again with --key {key}"
+        answer = api.post("/orders", content=_read(file), headers=headers, wait_s=wait, hint=hint)
+    pretty.saga(answer, as_json=as_json)
+
+
+def show(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Show an order's saga: its status and its steps."""
+    with _api() as api:
+        pretty.saga(api.get(f"/orders/{order_id}"), as_json=as_json)
+
+
+def history(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Tell what happened in an order's saga."""
+    with _api() as api:
+        page = f"/orders/{order_id}/history"
+        for _ in range(_MAX_PAGES):
+            answer = api.get(page)
+            pretty.history(answer, as_json=as_json)
+            following = answer.json()["next"]
+            if following is None:
+                return
+            page = following
+
+
+def cancel(order_id: OrderId) -> None:
+    """Ask for an order's cancellation."""
+    with _api() as api:
+        api.post(f"/orders/{order_id}/cancel")
+    pretty.line(f"Asked to cancel order {order_id}; ./amends show {order_id} tells what became of it.")
+
+
+def decide(
+    order_id: OrderId,
+    step: Annotated[str, typer.Argument(help="The step that is stuck.")],
+    decision: DecisionKind,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the saga.")],
+    without_faults: Annotated[bool, typer.Option(help="Send no injected faults from now on.")] = False,
+) -> None:
+    """Answer for a step that is stuck."""
+    body = {"step": step, "decision": decision, "reason": reason, "without_faults": without_faults}
+    with _api() as api:
+        api.post(f"/orders/{order_id}/decisions", json=body)
+    pretty.line(f"Decided: {decision} {step} of order {order_id}.")
+
+
+def audit(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Check an order against the invariants. Exit code 1 if one does not hold."""
+    with _api() as api:
+        answer = api.get(f"/orders/{order_id}/audit")
+    pretty.audit(answer, as_json=as_json)
+    if not answer.json()["clean"]:
+        raise typer.Exit(1)
+
+
+@stock_verbs.callback()
+def stock(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show the stock."""
+    if context.invoked_subcommand is None:
+        with _shipping() as shipping:
+            pretty.stock(shipping.get("/stock"), as_json=as_json)
+
+
+@stock_verbs.command()
+def receive(
+    sku: str,
+    quantity: int,
+    key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same delivery.")] = None,
+) -> None:
+    """Bring new stock of one SKU."""
+    key = key or str(uuid4())
+    with _shipping() as shipping:
+        shipping.post(
+            command_path(ReceiveStock),
+            json={"sku": sku, "quantity": quantity},
+            headers={IDEMPOTENCY_KEY_HEADER: key},
+            hint=f"whether it was taken is unknown; ask again with --key {key}",
+        )
+    pretty.line(f"Received {quantity} of {sku}.")
+
+
+def _api() -> Caller:
+    settings = load_settings()
+    state = running_state(settings)
+    url = settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
+    return Caller(url, setting="api_url")
+
+
+def _shipping() -> Caller:
+    settings = load_settings()
+    return Caller(_shipping_url(settings), setting="shipping_url")
+
+
+def _shipping_url(settings: Settings) -> str:
+    state = None if settings.shipping_url else running_state(settings)
+    return state.urls.shipping if state else settings.service_url("shipping")
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise CannotRun(f"cannot read {file}: {error.strerror}") from None

@@ -46,7 +46,7 @@ def find_cli(settings: Settings) -> str:
         if shutil.which(settings.temporal_cli) is None:
             raise CannotRun(f"{variable_of('temporal_cli')}: there is no program {settings.temporal_cli}")
         return str(settings.temporal_cli)
-    found = shutil.which("temporal") or shutil.which(Path(sys.executable).with_name("temporal"))
+    found = shutil.which("temporal") or shutil.which(str(Path(sys.executable).with_name("temporal")))
     if found is None:
         raise CannotRun(
             "there is no Temporal CLI on PATH; run make install again, or name one in "

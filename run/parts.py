@@ -43,14 +43,17 @@ def parts_of(settings: Settings, cli: str | None) -> list[Part]:
         probe = http_probe(settings, port, "/health/ready")
         parts.append(Part(name, (*python, "service", name), probe, settings.url_of(port), env=env))
     parts.append(Part("prepare", (*python, "prepare"), None, needs=("engine",) if cli else (), env=env))
-    ready_file = settings.data_dir / "run" / "worker.ready"
     parts += [
         Part("api", (*python, "api"), http_probe(settings, settings.api_port, "/health/ready"),
              settings.url_of(settings.api_port), env=env),
-        Part("worker", (*python, "worker"), file_probe(ready_file), "", ("prepare",),
-             {**env, variable_of("ready_file"): str(ready_file)}),
+        Part("worker", (*python, "worker"), file_probe(worker_ready_file(settings)), "", ("prepare",),
+             {**env, variable_of("ready_file"): str(worker_ready_file(settings))}),
     ]  # fmt: skip
     return parts
+
+
+def worker_ready_file(settings: Settings) -> Path:
+    return settings.data_dir / "run" / "worker.ready"
 
 
 def own_services(settings: Settings) -> list[str]:

@@ -7,16 +7,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
-from run import system
+from run import pretty, system
 from run.errors import CannotRun
 from run.settings import Settings, describe, load_settings, unknown_variables, variable_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+_CONNECT_WITHIN_S = 10.0
 _PREPARE_WITHIN_S = 30.0
 
 
@@ -54,22 +54,21 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 def status() -> None:
     """Show what runs, and where."""
     state = system.require_running(load_settings())
-    table = Table("part", "condition", "process", "address", "restarts", box=None)
+    table = pretty.table("part", "condition", "process", "address", "restarts")
     for name, part in state.parts.items():
         alive = part.process.find() if part.process else None
         table.add_row(name, part.condition, str(alive.pid) if alive else "", part.address, str(part.restarts))
     up_for = timedelta(seconds=round(time.time() - state.supervisor.created))
-    console = Console()
-    console.print(table)
-    console.print(f"\nsupervisor: process {state.supervisor.pid}, for {up_for}")
+    pretty.show(table)
+    pretty.line(f"\nsupervisor: process {state.supervisor.pid}, for {up_for}")
 
 
 def settings() -> None:
     """Show every setting: its variable, its value now, its meaning."""
-    table = Table("variable", "value", "meaning", box=None)
+    table = pretty.table("variable", "value", "meaning")
     for row in describe(load_settings()):
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escape, row))
+    pretty.show(table)
 
 
 def engine() -> None:
@@ -86,7 +85,7 @@ def prepare() -> None:
     settings = load_settings()
 
     async def run() -> None:
-        client = await connect(settings, within_s=_PREPARE_WITHIN_S)
+        client = await connect(settings, within_s=_CONNECT_WITHIN_S)
         retention = timedelta(days=settings.retention_days)
         await prepare_namespace(client, retention=retention, within_s=_PREPARE_WITHIN_S)
 

@@ -5,6 +5,7 @@ default below. Paths count from the project's folder. `./amends settings` prints
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "AMENDS_"
 SERVICES = ("order", "payment", "shipping")
+
+_PASSWORD = re.compile(r"(://[^/@]*:)[^@]*@")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -180,7 +183,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise BadSetting(_first_line(error)) from None
     except SettingsError as error:
-        raise BadSetting(f"{error.__cause__ or error}; {error}") from None
+        # Only settings with parts are read as JSON.
+        raise BadSetting(f"{variable_of('policy')}: is not JSON ({error.__cause__ or error})") from None
 
 
 def unknown_variables() -> list[str]:
@@ -203,7 +207,8 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         if name != "policy":
             value = getattr(settings, name)
-            yield variable_of(name), "" if value is None else str(value), field.description or ""
+            shown = "" if value is None else _PASSWORD.sub(r"\1***@", str(value))
+            yield variable_of(name), shown, field.description or ""
     policy = settings.saga_policy()
     for name, field in type(policy).model_fields.items():
         yield variable_of("policy", name), str(getattr(policy, name)), field.description or "see workflows/policies.py"
@@ -220,7 +225,8 @@ def _env_file() -> Path | None:
 def _first_line(error: ValidationError, *within: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     path = (*within, *first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+    message = message.removeprefix("Value error, ")
     # The policy's own checks begin with the field that they are about.
     field, colon, rest = message.partition(": ")
     if path == ("policy",) and colon and field.isidentifier():

@@ -6,6 +6,7 @@ meanwhile is never mistaken for ours, let alone ended.
 
 import json
 import os
+import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from run.settings import Settings
 
+_POLL_S = 0.05
 _CLOCK_TOLERANCE_S = 2.0
 """Creation times are derived from the boot time, which moves when the clock is set."""
 
@@ -23,6 +25,15 @@ class Process(BaseModel):
 
     pid: int
     created: float
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it ends within the time. One that ended and was not yet collected by its parent has ended."""
+        deadline = time.monotonic() + timeout_s
+        while self.find() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
     @classmethod
     def of(cls, pid: int) -> "Process":

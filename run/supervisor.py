@@ -9,7 +9,6 @@ Guarantees:
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from run.errors import PartsFailed
 from run.parts import Part
@@ -35,7 +33,6 @@ _KEEPS_DYING = 5
 _HOPELESS_AT_START = 3
 """Quick deaths in a row that end a start: most likely something is set wrong."""
 _TAIL_LINES = 10
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,8 @@ class _Kept:
     """Set once it was healthy, or done, for the first time."""
     popen: subprocess.Popen[bytes] | None = None
     quick_deaths: int = 0
+    log_start: int = 0
+    """Where its present life begins in its log."""
 
 
 class Supervisor:
@@ -115,8 +114,7 @@ class Supervisor:
         except TimeoutError:
             late = next(kept for kept in self._kept.values() if not kept.settled.is_set())
             raise PartsFailed(
-                f"{late.part.name} did not become healthy within {self._limits.start_timeout_s:g} s"
-                f"{_tail(late.state.log)}"
+                f"{late.part.name} did not become healthy within {self._limits.start_timeout_s:g} s{_tail(late)}"
             ) from None
 
     async def _keep(self, kept: _Kept) -> None:
@@ -130,11 +128,11 @@ class Supervisor:
             lived_s = time.monotonic() - started
             kept.quick_deaths = 1 if lived_s > _HEALTHY_AGAIN_S else kept.quick_deaths + 1
             if not self._up and kept.quick_deaths >= _HOPELESS_AT_START:
-                raise PartsFailed(f"{kept.part.name} {ended}{_tail(kept.state.log)}")
+                raise PartsFailed(f"{kept.part.name} {ended}{_tail(kept)}")
             pause_s = min(_FIRST_PAUSE_S * 2 ** (kept.quick_deaths - 1), _LONGEST_PAUSE_S)
             self._say(f"{kept.part.name} {ended}; starting it again in {pause_s:g} s")
             if kept.quick_deaths % _KEEPS_DYING == 0:
-                self._say(f"{kept.part.name} keeps dying{_tail(kept.state.log)}")
+                self._say(f"{kept.part.name} keeps dying{_tail(kept)}")
             self._note(kept, Condition.DEAD)
             await asyncio.sleep(pause_s)
             kept.state.restarts += 1
@@ -142,7 +140,7 @@ class Supervisor:
     async def _live(self, kept: _Kept) -> str:
         """One life of a part. Says how it ended."""
         try:
-            popen = kept.popen = _start(kept.part, kept.state.log, self._limits.log_max_bytes)
+            popen = kept.popen = _start(kept, self._limits.log_max_bytes)
         except OSError as error:
             return f"cannot be started: {error}"
         kept.state.process = Process.of(popen.pid)
@@ -202,39 +200,27 @@ async def _first_of(wanted: Sequence[asyncio.Task[object]], watched: Sequence[as
             return
 
 
-def _start(part: Part, log: Path, log_max_bytes: int) -> subprocess.Popen[bytes]:
-    with _open_log(log, log_max_bytes) as output:
+def _start(kept: _Kept, log_max_bytes: int) -> subprocess.Popen[bytes]:
+    part, log = kept.part, kept.state.log
+    if log.exists() and log.stat().st_size > log_max_bytes:
+        log.replace(log.with_name(log.name + ".1"))
+    with log.open("ab") as output:
+        kept.log_start = output.tell()
         return subprocess.Popen(  # noqa: S603 - our own parts
-            part.command,
+            _leashed(part.command),
             cwd=ROOT,
             env={**os.environ, **part.env},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
         )
 
 
-def _open_log(log: Path, log_max_bytes: int) -> BinaryIO:
-    if log.exists() and log.stat().st_size > log_max_bytes:
-        log.replace(log.with_name(log.name + ".1"))
-    return log.open("ab")
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """On Linux, lets a part be told to stop when its supervisor is gone, even by SIGKILL."""
+def _leashed(command: tuple[str, ...]) -> tuple[str, ...]:
     if sys.platform != "linux":
-        return None
-    # Loaded before the fork: afterwards only calls that need no lock are safe.
-    prctl, supervisor = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        if os.getppid() != supervisor:
-            os._exit(1)
-
-    return ask
+        return command
+    return (sys.executable, "-I", "-S", str(ROOT / "run" / "leash.py"), str(os.getpid()), *command)
 
 
 def _ending(returncode: int) -> str:
@@ -243,10 +229,13 @@ def _ending(returncode: int) -> str:
     return f"ended with exit code {returncode}"
 
 
-def _tail(log: Path) -> str:
-    """The end of a log, to be shown below a message."""
+def _tail(kept: _Kept) -> str:
+    """The end of what the part logged in its last life, to be shown below a message."""
+    log = kept.state.log
     try:
-        lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        with log.open("rb") as written:
+            written.seek(kept.log_start)
+            lines = written.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
     except OSError:
         return ""
     return "".join((f"; the end of {log}:", *(f"\n  | {line}" for line in lines))) if lines else ""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import typer
 
-from run.errors import AlreadyRunning, CannotRun
-from run.parts import parts_of, ports_needed
+from run.errors import AlreadyRunning, CannotRun, NotRunning
+from run.parts import parts_of, ports_needed, worker_ready_file
 from run.ports import settle_ports
 from run.settings import Settings, variable_of
 from run.state import PartState, Process, State, Urls, forget_state, read_state, running_state, write_state
@@ -37,16 +37,22 @@ def up(settings: Settings) -> None:
     cli = find_cli(settings) if settings.temporal_address is None else None
     with _sole_supervisor(settings):
         _end_leftovers(settings)
+        # Written by a worker of an earlier run, whose id the new one may get, in a container for instance.
+        worker_ready_file(settings).unlink(missing_ok=True)
         settled = settle_ports(settings, ports_needed(settings))
         state = State(supervisor=Process.of(os.getpid()), urls=_urls(settled), parts={})
 
         def record(parts: dict[str, PartState]) -> None:
             state.parts = parts
-            write_state(settings, state)
+            try:
+                write_state(settings, state)
+            except OSError as error:
+                # A full disk is no reason to stop what still runs.
+                say(f"cannot record what runs in {settings.data_dir}: {error.strerror}")
 
         def announce() -> None:
             state.ready = True
-            write_state(settings, state)
+            record(state.parts)
             say(_greeting(settled, state.urls, time.monotonic() - began))
 
         supervisor = Supervisor(
@@ -76,10 +82,8 @@ def down(settings: Settings) -> None:
         say("Stopped what an earlier run had left behind." if _end_leftovers(settings) else "Nothing is running.")
         return
     supervisor.terminate()
-    try:
-        supervisor.wait(len(state.parts) * settings.stop_timeout_s + _DOWN_MARGIN_S)
-    except psutil.TimeoutExpired:
-        raise CannotRun(f"the supervisor, process {supervisor.pid}, is still stopping its parts") from None
+    if not state.supervisor.wait(len(state.parts) * settings.stop_timeout_s + _DOWN_MARGIN_S):
+        raise CannotRun(f"the supervisor, process {supervisor.pid}, is still stopping its parts")
     say("Stopped.")
 
 
@@ -103,8 +107,6 @@ def require_running(settings: Settings) -> State:
     """
     state = running_state(settings)
     if state is None:
-        from run.errors import NotRunning
-
         raise NotRunning(f"nothing is running on {settings.data_dir}; make up starts it")
     return state
 
@@ -158,18 +160,24 @@ def _end_leftovers(settings: Settings) -> int:
     state = read_state(settings)
     if state is None:
         return 0
-    left = [found for part in state.parts.values() if part.process and (found := part.process.find())]
+    left = [part.process for part in state.parts.values() if part.process and part.process.find()]
     for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-            process.resume()
-    _, stubborn = psutil.wait_procs(left, timeout=_LEFTOVER_GRACE_S)
-    for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=_LEFTOVER_GRACE_S)
+        # A frozen process takes no notice until it is continued.
+        _signal(process, signal.SIGTERM, signal.SIGCONT)
+    deadline = time.monotonic() + _LEFTOVER_GRACE_S
+    for process in left:
+        if not process.wait(deadline - time.monotonic()):
+            _signal(process, signal.SIGKILL)
+            process.wait(_LEFTOVER_GRACE_S)
     forget_state(settings)
     return len(left)
+
+
+def _signal(process: Process, *signums: signal.Signals) -> None:
+    for signum in signums:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if found := process.find():
+                found.send_signal(signum)
 
 
 def _urls(settings: Settings) -> Urls:

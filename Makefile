@@ -1,0 +1,63 @@
+# Needs Python 3.11 or newer and make, nothing else. `make` lists what there is.
+
+PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev up down reset test check format lock venv
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: venv ## Install what running needs, into .venv
+	@cmp -s requirements.lock $(VENV)/requirements.lock || { \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
+		cp requirements.lock $(VENV)/requirements.lock; }
+
+install-dev: install ## Install what testing needs, too
+	@cmp -s requirements-dev.lock $(VENV)/requirements-dev.lock || { \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock && \
+		cp requirements-dev.lock $(VENV)/requirements-dev.lock; }
+
+up: install ## Start everything, with fault injection; Ctrl-C stops it
+	@grep -qs '^AMENDS_FAULT_INJECTION=' .env || export AMENDS_FAULT_INJECTION="$${AMENDS_FAULT_INJECTION:-true}"; \
+	exec ./amends up
+
+down: install ## Stop what another terminal started
+	@./amends down
+
+reset: install ## Stop everything and delete all data, after asking
+	@./amends reset
+
+test: install-dev ## Run all tests; they start what they need, on free ports
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: install-dev ## Check format, lint, types, imports and run the unit tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/unit
+
+format: install-dev ## Format the code and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+lock: venv ## Write both lock files anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
+
+# A virtual environment whose Python is gone (upgraded, or the folder was moved) is made anew.
+venv:
+	@$(BIN)/python $(NEW_ENOUGH) 2>/dev/null || { \
+		for python in $(PYTHONS); do \
+			if $$python $(NEW_ENOUGH) 2>/dev/null; then exec $$python -m venv --clear $(VENV); fi; \
+		done; \
+		echo "Amends needs Python 3.11 or newer, and found none of: $(PYTHONS). Try: make install PYTHONS=/path/to/python" >&2; \
+		exit 1; }

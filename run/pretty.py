@@ -1,0 +1,94 @@
+"""Answers of the system, for people to read."""
+
+import sys
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from contracts.sagas import HistoryPage, SagaStatus, SagaView
+
+_COLOUR = {
+    "succeeded": "green", "completed": "green", "compensated": "yellow", "nothing_to_undo": "yellow", "refused": "red",
+    "failed": "red", "stuck": "bold red", "forced": "magenta", "terminated": "magenta", "compensating": "yellow",
+    "unwinding": "yellow", "pending": "dim",
+}  # fmt: skip
+# Where nobody looks at a window's edges, lines are not to be broken at 80 columns.
+_console = Console() if sys.stdout.isatty() else Console(width=240)
+
+
+def line(text: str) -> None:
+    _console.print(text, markup=False, highlight=False)
+
+
+def table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="dim")
+
+
+def show(what: Table) -> None:
+    _console.print(what)
+
+
+def saga(answer: httpx.Response, *, as_json: bool) -> None:
+    """A saga's status in a line, its steps in a table, and what to look at next."""
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    view = SagaView.model_validate_json(answer.content)
+    cause = f", because {view.cause}" if view.cause else ""
+    cancel = f" (cancel: {view.cancel})" if view.cancel else ""
+    _console.print(f"order {view.order_id} {_coloured(view.status)}{cause}{cancel}", highlight=False)
+    if view.failure:
+        line(f"{view.failure.step}: {view.failure.code}: {view.failure.message}")
+    if view.suspended:
+        line(f"suspended: {view.suspended}")
+    for left in view.residue:
+        line(f"left as it is: the {left.phase} of {left.step}")
+    steps = table("step", "state", "attempts", "path", "last failure")
+    for step in view.steps:
+        attempts = str(step.attempts + step.compensation_attempts or "")
+        steps.add_row(step.name, _coloured(step.state), attempts, step.path or "", escape(step.last_failure or ""))
+    show(steps)
+    line(view.links.temporal_ui)
+    if view.status is SagaStatus.STUCK:
+        line(f"./amends decide {view.order_id} STEP retry|skip|give_up --reason WHY goes on with it")
+
+
+def history(answer: httpx.Response, *, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    entries = table("at", "what", "detail")
+    for entry in HistoryPage.model_validate_json(answer.content).entries:
+        entries.add_row(f"{entry.at:%H:%M:%S.%f}"[:-3], escape(entry.what), escape(entry.detail or ""))
+    show(entries)
+
+
+def audit(answer: httpx.Response, *, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    found = answer.json()
+    verdicts = table("", "invariant", "evidence")
+    for verdict in found["verdicts"]:
+        holds = "[green]holds[/]" if verdict["holds"] else "[bold red]BROKEN[/]"
+        verdicts.add_row(holds, escape(verdict["invariant"]), escape("; ".join(verdict["evidence"])))
+    show(verdicts)
+    line(f"{found['status']}, and {'clean' if found['clean'] else 'not clean'}")
+
+
+def stock(answer: httpx.Response, *, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    columns = ("sku", "received", "on_hand", "booked", "dispatched")
+    rows = table(*columns)
+    for sku in answer.json():
+        rows.add_row(*(escape(str(sku[column])) for column in columns))
+    show(rows)
+
+
+def _coloured(state: str) -> str:
+    colour = _COLOUR.get(state)
+    return f"[{colour}]{state}[/]" if colour else state

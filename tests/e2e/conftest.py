@@ -1,0 +1,12 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.system import System, running_system
+
+
+@pytest.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """The whole system, shared by all tests. Who kills or pauses a part leaves it healthy."""
+    async with running_system(tmp_path_factory.mktemp("system")) as system:
+        yield system

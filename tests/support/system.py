@@ -1,0 +1,175 @@
+"""The whole real system, started as a user starts it, for tests that drive it from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from run.settings import PREFIX, ROOT, Settings
+from run.state import Condition, PartState, State, Urls, read_state
+from tests.support.eventually import eventually
+
+PARTS = ("engine", "order", "payment", "shipping", "api", "worker")
+_PORTS = "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING API".split()
+_PATIENT = {
+    # Tests share a busy machine: what must come soon comes soon, and nothing times out that is only slow.
+    "POLICY__RETRY_INITIAL_S": "0.1",
+    "POLICY__RETRY_MAX_S": "0.5",
+    "POLICY__ATTEMPT_TIMEOUT_S": "2",
+    "POLICY__STUCK_AFTER": "3",
+    "FAULT_INJECTION": "true",
+}
+START_WITHIN_S = 60.0
+STOP_WITHIN_S = 30.0
+
+
+def environment(data_dir: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment with all ports free ones, and nothing of the developer's own settings."""
+    ours = {**{f"{name}_PORT": "0" for name in _PORTS}, "DATA_DIR": str(data_dir), "ENV_FILE": "", **_PATIENT}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return inherited | {PREFIX + name: value for name, value in (ours | dict(settings or {})).items()}
+
+
+def run_verb(*verb: str, data_dir: Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """One verb of the command line, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "run", *verb],
+        cwd=ROOT,
+        env=environment(data_dir, settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_WITHIN_S,
+        check=False,
+    )
+
+
+class System:
+    """`python -m run up`, on free ports and a data folder of its own.
+
+    Args:
+        settings: more settings, named as in the environment but without `AMENDS_`.
+    """
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.settings = dict(settings or {})
+        self._record = Settings(data_dir=data_dir)
+        self._output_file = data_dir / "up.out"
+        self._up: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Returns once every part is healthy."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with self._output_file.open("ab") as output:
+            up = self._up = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                [sys.executable, "-m", "run", "up"],
+                cwd=ROOT,
+                env=environment(self.data_dir, self.settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+        def is_ready() -> bool:
+            assert up.poll() is None, self.output
+            state = read_state(self._record)
+            return state is not None and state.supervisor.pid == up.pid and state.ready
+
+        await eventually(is_ready, within_s=START_WITHIN_S, every_s=0.1)
+
+    @property
+    def output(self) -> str:
+        """What `up` has said so far."""
+        return self._output_file.read_text()
+
+    @property
+    def supervisor_pid(self) -> int:
+        assert self._up is not None
+        return self._up.pid
+
+    @property
+    def state(self) -> State:
+        state = read_state(self._record)
+        assert state is not None, "nothing runs"
+        return state
+
+    @property
+    def urls(self) -> Urls:
+        return self.state.urls
+
+    def pid(self, part: str) -> int:
+        process = self.state.parts[part].process
+        assert process is not None
+        return process.pid
+
+    def pids(self) -> list[int]:
+        return [self.pid(part) for part in PARTS]
+
+    def kill(self, part: str) -> None:
+        """As the system's out-of-memory killer would."""
+        os.kill(self.pid(part), signal.SIGKILL)
+
+    def pause(self, part: str) -> None:
+        """Freezes it: its connections stay open and nothing answers."""
+        os.kill(self.pid(part), signal.SIGSTOP)
+
+    def resume(self, part: str) -> None:
+        os.kill(self.pid(part), signal.SIGCONT)
+
+    async def healthy(self, part: str, *, restarts: int = 0) -> PartState:
+        """Waits until the part is healthy after at least so many restarts."""
+
+        def is_healthy() -> bool:
+            state = self.state.parts[part]
+            return state.condition is Condition.HEALTHY and state.restarts >= restarts
+
+        await eventually(is_healthy, within_s=START_WITHIN_S)
+        return self.state.parts[part]
+
+    async def restarted(self, part: str) -> PartState:
+        """Kills the part and waits until it is healthy again."""
+        restarts = self.state.parts[part].restarts
+        self.kill(part)
+        return await self.healthy(part, restarts=restarts + 1)
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Stops it as Ctrl-C or a process supervisor does. Returns the exit code."""
+        assert self._up is not None
+        if self._up.poll() is None:
+            self._up.send_signal(signum)
+        return self._up.wait(STOP_WITHIN_S)
+
+    def abandon(self) -> None:
+        """Kills the supervisor alone."""
+        assert self._up is not None
+        self._up.kill()
+        self._up.wait()
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those of the processes that still run."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+async def gone(pids: list[int], *, within_s: float = 20) -> None:
+    await eventually(lambda: not alive(pids), within_s=within_s)
+
+
+@asynccontextmanager
+async def running_system(data_dir: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[System]:
+    """A system that runs as long as the context; afterwards nothing of it does."""
+    system = System(data_dir, settings)
+    try:
+        await system.start()
+        yield system
+    finally:
+        began = time.monotonic()
+        code = system.stop()
+        assert code == 0, f"exit code {code} after {time.monotonic() - began:.1f} s\n{system.output}"
