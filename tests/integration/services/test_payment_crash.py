@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from contracts.base import Contract
+from contracts.faults import Fault, FaultKind
 from contracts.wire import ALREADY_COMPENSATED
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
 from tests.support.builders import SagaCommands
@@ -35,7 +36,7 @@ class Site:
             "payment",
             database_url=f"sqlite:///{self._folder}/payment.db",
             gateway_database_url=f"sqlite:///{self._folder}/gateway.db",
-            fault_injection=False,
+            fault_injection=True,
             gateway_reply_delay_s=gateway_reply_delay_s,
         ) as running:
             yield running, SagaAt(running.service, self.commands)
@@ -80,6 +81,18 @@ async def test_authorize_when_killed_before_recording_and_sent_again_then_one_ho
         assert await saga.events() == ["PaymentAuthorized"]
         await assert_gateway_agrees(saga.service, saga.order_id)
         assert await saga.outcome(saga.commands.release_payment()) == "done"
+        await assert_gateway_agrees(saga.service, saga.order_id)
+
+
+async def test_authorize_when_killed_before_recording_and_a_refusal_is_injected_then_it_is_not_denied(
+    site: Site,
+) -> None:
+    await site.die_before_recording(site.commands.authorize_payment(), "gateway_holds")
+
+    async with site.payment() as (_, saga):
+        refuse = Fault(step="authorize_payment", kind=FaultKind.REFUSE)
+        assert await saga.outcome(saga.commands.authorize_payment(), refuse) == "done"
+
         await assert_gateway_agrees(saga.service, saga.order_id)
 
 

@@ -2,43 +2,80 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.base import Contract
+from services.payment.app import create_app
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
-from tests.support.builders import SagaCommands, random_sku
-from tests.support.service_client import SagaAt, Service
+from tests.support.builders import random_sku
+from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.stock import receive, stock_of
 
 # Each example has a saga of its own; the service under it may be shared.
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HEAD_STARTS = st.integers(0, 25)
+REPLY_DELAYS_S = (0, 0.002, 0.005)
+"""Of the gateways of the replicas: a command at one is overtaken at another, in all its stages."""
+REPLICAS = st.integers(0, len(REPLY_DELAYS_S) - 1)
 
 
-def scheduled(*names: str) -> st.SearchStrategy[list[tuple[str, int]]]:
-    """Commands, each with the turns of the event loop after which it sets off."""
-    return st.lists(st.tuples(st.sampled_from(names), HEAD_STARTS), min_size=2, max_size=10)
+Schedule = list[tuple[str, int, int]]
 
 
-async def send_all(saga: SagaAt, schedule: list[tuple[Contract, int]]) -> None:
-    async def send(command: Contract, head_start: int) -> None:
+def scheduled(*names: str) -> st.SearchStrategy[Schedule]:
+    """Commands, each with the turns of the event loop after which it sets off, and the replica it goes to."""
+    return st.lists(st.tuples(st.sampled_from(names), HEAD_STARTS, REPLICAS), min_size=2, max_size=10)
+
+
+async def send_all(sagas: list[SagaAt], made: Mapping[str, Contract], schedule: Schedule) -> None:
+    async def send(name: str, head_start: int, replica: int) -> None:
         for _ in range(head_start):
             await asyncio.sleep(0)
-        response = await saga.send(command)
+        response = await sagas[replica % len(sagas)].send(made[name])
         assert response.status_code in (200, 409), response.text
 
-    await asyncio.gather(*(send(command, head_start) for command, head_start in schedule))
+    await asyncio.gather(*(send(*entry) for entry in schedule))
+
+
+@pytest.fixture
+async def payments(tmp_path: Path) -> AsyncIterator[list[Service]]:
+    """Replicas on one database."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                in_memory(
+                    create_app(
+                        database_url=f"sqlite:///{tmp_path}/payment.db",
+                        gateway_database_url=f"sqlite:///{tmp_path}/gateway.db",
+                        gateway_reply_delay_s=delay_s,
+                        fault_injection=False,
+                    )
+                )
+            )
+            for delay_s in REPLY_DELAYS_S
+        ]
 
 
 @RELAXED
 @given(schedule=scheduled("authorize_payment", "release_payment", "capture_payment", "abandon_capture"))
 async def test_payment_when_anything_arrives_in_any_order_then_all_books_agree(
-    payment: Service, schedule: list[tuple[str, int]]
+    payments: list[Service], schedule: Schedule
 ) -> None:
-    saga = SagaAt(payment, SagaCommands())
-    await send_all(saga, [(getattr(saga.commands, name)(), head_start) for name, head_start in schedule])
+    payment = payments[0]
+    saga = SagaAt(payment)
+    made = {
+        "authorize_payment": saga.commands.authorize_payment(),
+        "release_payment": saga.commands.release_payment(),
+        "capture_payment": saga.commands.capture_payment(),
+        "abandon_capture": saga.commands.abandon_capture(),
+    }
+    await send_all([SagaAt(replica, saga.commands) for replica in payments], made, schedule)
 
     fenced = await saga.outcome(saga.commands.abandon_capture())
     released = await saga.outcome(saga.commands.release_payment())
@@ -58,17 +95,17 @@ async def test_payment_when_anything_arrives_in_any_order_then_all_books_agree(
 @RELAXED
 @given(schedule=scheduled("book_shipment", "cancel_shipment", "dispatch_shipment"))
 async def test_shipping_when_anything_arrives_in_any_order_then_stock_balances(
-    shipping: Service, schedule: list[tuple[str, int]]
+    shipping: Service, schedule: Schedule
 ) -> None:
     sku = random_sku()
     await receive(shipping, 3, sku=sku)
-    saga = SagaAt(shipping, SagaCommands())
+    saga = SagaAt(shipping)
     made = {
         "book_shipment": saga.commands.book_shipment((sku, 2)),
         "cancel_shipment": saga.commands.cancel_shipment(),
         "dispatch_shipment": saga.commands.dispatch_shipment(),
     }
-    await send_all(saga, [(made[name], head_start) for name, head_start in schedule])
+    await send_all([saga], made, schedule)
 
     cancelled = await saga.outcome(saga.commands.cancel_shipment())
 
