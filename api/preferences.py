@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
+_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 
 
 def preferred_wait_s(headers: Iterable[str], max_wait_s: int) -> int | None:

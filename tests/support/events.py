@@ -9,8 +9,8 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
 
-from contracts.orders import Order
 from contracts.sagas import SagaStatus
+from tests.support.orders import parsed_order
 from workflows.order_commands import OrderSagaInput
 
 ORDER_ID = UUID("0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52")
@@ -22,7 +22,7 @@ class Events:
 
     def __init__(self) -> None:
         self.events: list[HistoryEvent] = []
-        order = Order.model_validate(Order.model_config["json_schema_extra"]["examples"][0])  # type: ignore[index]
+        order = parsed_order()
         saga = OrderSagaInput(order_id=ORDER_ID, order=order)
         self.add("WORKFLOW_EXECUTION_STARTED", input={"payloads": [_payload(saga.model_dump(mode="json"))]})
 

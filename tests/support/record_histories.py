@@ -21,11 +21,11 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from contracts.orders import Order
 from contracts.sagas import Decision, DecisionKind, SagaStatus
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
 from tests.support.order_world import ALREADY, Move, OrderWorld, order_worker
+from tests.support.orders import parsed_order
 from workflows import names
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import OrderSaga
@@ -49,7 +49,7 @@ class Recorder:
         order_id = uuid5(_IDS, name)
         for activity, move in always.items():
             self.world.always[names.saga_id_of(order_id), activity] = move
-        order = Order.model_validate(Order.model_config["json_schema_extra"]["examples"][0])  # type: ignore[index]
+        order = parsed_order()
         return await self.client.start_workflow(
             OrderSaga.run,
             OrderSagaInput(order_id=order_id, order=order, policy=policy),

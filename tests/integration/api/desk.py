@@ -14,10 +14,10 @@ from temporalio.testing import WorkflowEnvironment
 from api.app import create_app
 from api.config import ApiSettings
 from api.keys import order_id_of
-from contracts.orders import Order
 from contracts.sagas import SagaStatus, SagaView
 from tests.support.eventually import eventually
 from tests.support.order_world import Move, OrderWorld, order_worker
+from tests.support.orders import an_order
 from tests.support.services_on_paper import ServicesOnPaper
 from workflows.names import saga_id_of
 from workflows.policies import Policy
@@ -25,12 +25,6 @@ from workflows.policies import Policy
 QUEUE = "api-tests"
 QUICK = Policy(deadline_s=30, fast_timeout_s=0.5, attempt_timeout_s=2, retry_initial_s=0.01, retry_max_s=0.05)
 UI = "http://ui.test"
-
-
-def an_order(**changes: Any) -> dict[str, Any]:
-    """The body of an order that everything is fine with, with changes."""
-    example: dict[str, Any] = Order.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index, assignment]
-    return {**example, **changes}
 
 
 def settings_for(environment: WorkflowEnvironment | str, **changes: Any) -> ApiSettings:

@@ -11,7 +11,8 @@ import pytest
 from api.app import create_app
 from api.keys import order_id_of
 from contracts.wire import PROBLEM_MEDIA_TYPE
-from tests.integration.api.desk import ApiBench, an_order, serving, settings_for
+from tests.integration.api.desk import ApiBench, serving, settings_for
+from tests.support.orders import an_order
 from workflows.names import saga_id_of
 
 pytestmark = pytest.mark.integration

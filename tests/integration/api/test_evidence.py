@@ -8,8 +8,9 @@ import pytest
 from api.keys import order_id_of
 from api.services import Stream
 from contracts.sagas import SagaStatus
-from tests.integration.api.desk import ApiBench, an_order
+from tests.integration.api.desk import ApiBench
 from tests.support.forgery import Forgery
+from tests.support.orders import an_order
 
 pytestmark = pytest.mark.integration
 

@@ -1,10 +1,32 @@
 """The OpenAPI document: complete, and kept to by what the API answers to anything that fits it, or does not."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
+import schemathesis
+import uvicorn
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from tests.integration.api.desk import ApiBench
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.integration
+
+EXAMPLES_EACH = 30
 
 
 async def test_models_when_documented_then_with_examples(api: ApiBench) -> None:
@@ -23,3 +45,54 @@ async def test_errors_when_documented_then_as_problems(api: ApiBench) -> None:
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (path, method, status)
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+async def test_any_request_when_sent_then_answered_as_documented(api: ApiBench, mode: GenerationMode) -> None:
+    async with listening(api.app) as url:
+        await asyncio.to_thread(_try_all_operations, f"{url}/openapi.json", mode)
+
+
+def _try_all_operations(document_url: str, mode: GenerationMode) -> None:
+    document = schemathesis.openapi.from_url(document_url)
+    for result in document.get_all_operations():
+        assert isinstance(result, Ok), result
+        operation = result.ok()
+
+        @settings(
+            max_examples=EXAMPLES_EACH,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def try_it(case: Case[Any]) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        try:
+            try_it()
+        except Unsatisfiable:
+            # An operation without input has no wrong input either.
+            assert mode is GenerationMode.NEGATIVE, operation.label
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """The app on a free port, served as in production, by uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await serving

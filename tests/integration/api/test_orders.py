@@ -6,8 +6,9 @@ import pytest
 
 from api.keys import order_id_of
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView, StepState
-from tests.integration.api.desk import ApiBench, an_order
+from tests.integration.api.desk import ApiBench
 from tests.support.eventually import eventually
+from tests.support.orders import an_order
 from workflows.policies import Policy
 
 pytestmark = pytest.mark.integration

@@ -11,10 +11,11 @@ from temporalio.testing import WorkflowEnvironment
 
 from api.app import create_app
 from api.keys import order_id_of
-from tests.integration.api.desk import QUEUE, an_order, serving, settings_for
+from tests.integration.api.desk import QUEUE, serving, settings_for
 from tests.support.engine import TEMPORAL_CLI
 from tests.support.eventually import eventually
 from tests.support.order_world import OrderWorld, order_worker
+from tests.support.orders import an_order
 from tests.support.services_on_paper import ServicesOnPaper
 from workflows.converter import DATA_CONVERTER
 from workflows.names import NAMESPACE, SEARCH_ATTRIBUTES, saga_id_of
