@@ -16,7 +16,6 @@ from run.settings import Settings, describe, load_settings, unknown_variables, v
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_CONNECT_WITHIN_S = 10.0
 _PREPARE_WITHIN_S = 30.0
 
 
@@ -85,7 +84,7 @@ def prepare() -> None:
     settings = load_settings()
 
     async def run() -> None:
-        client = await connect(settings, within_s=_CONNECT_WITHIN_S)
+        client = await connect(settings, within_s=settings.connect_timeout_s)
         retention = timedelta(days=settings.retention_days)
         await prepare_namespace(client, retention=retention, within_s=_PREPARE_WITHIN_S)
 

@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     """The least that is logged."""
     log_max_bytes: Annotated[int, Field(ge=1024)] = 10_000_000
     """A log larger than this is put aside, as <part>.log.1, when its part starts."""
+    connect_timeout_s: Seconds = 10
+    """How long a process waits for Temporal to answer before it gives up."""
     start_timeout_s: Seconds = 60
     """How long all parts may take to become healthy."""
     stop_timeout_s: Seconds = 15

@@ -24,9 +24,7 @@ from run.settings import ROOT
 from run.state import Condition, PartState, Process
 
 _POLL_S = 0.05
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 10.0
-_HEALTHY_AGAIN_S = 30.0
+_HEALTHY_AGAIN_S = 10.0
 """A part that lived this long starts over with the shortest pause."""
 _KEEPS_DYING = 5
 """Quick deaths in a row after which a part is said to keep dying."""
@@ -40,6 +38,9 @@ class Limits:
     start_timeout_s: float
     stop_timeout_s: float
     log_max_bytes: int
+    first_pause_s: float = 0.2
+    """Before a dead part is started again; doubled at each further quick death."""
+    longest_pause_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class Supervisor:
             kept.quick_deaths = 1 if lived_s > _HEALTHY_AGAIN_S else kept.quick_deaths + 1
             if not self._up and kept.quick_deaths >= _HOPELESS_AT_START:
                 raise PartsFailed(f"{kept.part.name} {ended}{_tail(kept)}")
-            pause_s = min(_FIRST_PAUSE_S * 2 ** (kept.quick_deaths - 1), _LONGEST_PAUSE_S)
+            pause_s = self._pause_s(kept.quick_deaths)
             self._say(f"{kept.part.name} {ended}; starting it again in {pause_s:g} s")
             if kept.quick_deaths % _KEEPS_DYING == 0:
                 self._say(f"{kept.part.name} keeps dying{_tail(kept)}")
@@ -168,6 +169,10 @@ class Supervisor:
         if kept.settled.is_set():
             self._say(f"{kept.part.name} is back")
         kept.settled.set()
+
+    def _pause_s(self, quick_deaths: int) -> float:
+        # The exponent is bounded, too: a part may keep dying for weeks.
+        return min(self._limits.first_pause_s * 2.0 ** min(quick_deaths - 1, 30), self._limits.longest_pause_s)
 
     def _note(self, kept: _Kept, condition: Condition) -> None:
         kept.state.condition = condition

@@ -17,7 +17,6 @@ from run.errors import CannotRun
 from run.settings import Settings
 from run.worker import run_worker
 
-_CONNECT_WITHIN_S = 10.0
 _POLL_S = 0.1
 
 
@@ -28,7 +27,7 @@ async def work(settings: Settings) -> None:
         CannotRun: Temporal does not answer.
     """
     # The worker's own attempt to connect is not repeated.
-    await connect(settings, within_s=_CONNECT_WITHIN_S)
+    await connect(settings, within_s=settings.connect_timeout_s)
     announcing = asyncio.create_task(_announce(settings))
     try:
         await run_worker(
@@ -50,7 +49,7 @@ async def work(settings: Settings) -> None:
 
 async def _announce(settings: Settings) -> None:
     """Says so once Temporal counts this process among those that take sagas."""
-    client = await connect(settings, within_s=_CONNECT_WITHIN_S)
+    client = await connect(settings, within_s=settings.connect_timeout_s)
     while not await _polls(client, settings.task_queue):
         await asyncio.sleep(_POLL_S)
     if settings.ready_file is not None:
@@ -59,7 +58,14 @@ async def _announce(settings: Settings) -> None:
 
 
 async def _polls(client: Client, task_queue: str) -> bool:
+    """Asks in both ways there are: the plain one sees one partition of the queue, the other's answer may be 5 s old."""
+    ours = f"{os.getpid()}@{socket.gethostname()}"
     request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    whole = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
         api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
@@ -68,9 +74,11 @@ async def _polls(client: Client, task_queue: str) -> bool:
     )
     try:
         described = await client.workflow_service.describe_task_queue(request)
+        if any(poller.identity == ours for poller in described.pollers):
+            return True
+        described = await client.workflow_service.describe_task_queue(whole)
     except RPCError:
         return False
-    ours = f"{os.getpid()}@{socket.gethostname()}"
     return any(
         poller.identity == ours
         for version in described.versions_info.values()

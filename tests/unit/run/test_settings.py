@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,6 @@ from run.settings import ROOT, Settings, describe, load_settings, unknown_variab
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    import os
-
     for name in [name for name in os.environ if name.startswith("AMENDS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AMENDS_ENV_FILE", "")
