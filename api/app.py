@@ -13,7 +13,7 @@ from api.config import ApiSettings
 from api.desk import Desk
 from api.document import openapi_of
 from api.edge import Edge
-from api.engine import Engine, TemporalUnavailable
+from api.engine import Engine, SagaUnknown, TemporalUnavailable
 from api.services import Services, ServiceUnreachable
 
 
@@ -46,7 +46,13 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
         code = "SERVICE_UNAVAILABLE" if isinstance(error, ServiceUnreachable) else "TEMPORAL_UNAVAILABLE"
         return problems.unavailable(code, str(error), settings.retry_after_s).response()
 
+    async def answer_gone(_: Request, __: Exception) -> Response:
+        # Between two questions its retention ended. The next time it is found to be forgotten.
+        detail = "the saga was just removed from Temporal; ask again"
+        return problems.unavailable("TEMPORAL_UNAVAILABLE", detail, settings.retry_after_s).response()
+
     app.add_exception_handler(TemporalUnavailable, answer_unavailable)
+    app.add_exception_handler(SagaUnknown, answer_gone)
     app.add_exception_handler(ServiceUnreachable, answer_unavailable)
     app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes)
     # FastAPI's own way to change its document.

@@ -123,14 +123,16 @@ class Desk:
             stream = await self.services.stream(ORDER, str(order_id), timeout_s=self.settings.known_order_timeout_s)
         except ServiceUnreachable:
             return False
-        if stream is None or archived_view(order_id, stream, self.links(order_id)) is None:
+        view = archived_view(order_id, stream, self.links(order_id)) if stream else None
+        if stream is None or view is None:
             return False
         try:
-            await self.engine.snapshot(saga_id_of(order_id))
+            await self.engine.snapshot(view.saga_id)
         except SagaUnknown:
             if not is_same_order(order, stream):
                 raise keys.key_reused(Order) from None
-            return True
+            # An order that is still pending lost its saga before the end, with the engine's memory: it runs again.
+            return view.status is not SagaStatus.TERMINATED
         return False
 
     async def _view_from_archive(self, order_id: UUID) -> SagaView:

@@ -136,6 +136,19 @@ class TestForgotten:
 
         assert (response.status_code, response.json()["code"]) == (422, "KEY_REUSED")
 
+    async def test_pending_order_when_its_saga_is_lost_then_runs_again(self, api: ApiBench) -> None:
+        order_id = order_id_of(key := f"old-{uuid4()}")
+        placed = {name: an_order()[name] for name in ("customer_id", "currency", "lines")}
+        forged = Forgery()
+        forged.event(forged.order, "OrderPlaced", "place_order", "PlaceOrder", **placed)
+        put_on_paper(api, forged, str(order_id))
+        assert (await api.view(order_id)).status is SagaStatus.TERMINATED
+
+        response = await api.order(key=key, wait=20)
+
+        assert (response.status_code, response.json()["status"]) == (200, "completed")
+        assert len(api.world.calls[f"order-{order_id}"]) == 6
+
     async def test_old_order_when_looked_at_then_shown_without_steps(self, api: ApiBench) -> None:
         order_id = self.remembered(api, f"old-{uuid4()}")
 

@@ -8,12 +8,17 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, Worker
 
+from api.app import create_app
 from contracts.sagas import SagaStatus
 from run.worker import workflow_runner
-from tests.integration.api.desk import ApiBench
+from tests.integration.api.desk import ApiBench, serving, settings_for
+from tests.support.buggy_saga import BuggySaga
 from tests.support.engine import TEMPORAL_CLI
+from tests.support.eventually import eventually
+from tests.support.order_world import order_worker
+from tests.support.orders import an_order
 from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
 
@@ -47,6 +52,31 @@ async def test_temporals_format_when_asked_for_then_what_the_cli_prints(api: Api
     ours = (await api.http.get(f"/orders/{view['order_id']}/history?format=temporal")).json()
 
     assert ours == await printed_by_the_cli(api, view["saga_id"])
+
+
+async def test_saga_when_workflow_code_fails_then_suspended_and_after_the_fix_completed(api: ApiBench) -> None:
+    queue = f"buggy-{uuid4()}"
+    app = create_app(settings=settings_for(api.environment, task_queue=queue), transport=api.paper.transport())
+    async with serving(app) as http:
+        async with Worker(api.client, task_queue=queue, workflows=[BuggySaga], workflow_runner=workflow_runner()):
+            placed = (await http.post("/orders", json=an_order())).json()
+
+            async def suspended() -> bool:
+                return (await http.get(placed["links"]["self"])).json()["suspended"] is not None
+
+            await eventually(suspended)
+            view = (await http.get(placed["links"]["self"])).json()
+            # While the task is tried again, the server shows an SDK events that are no history yet.
+            ours = (await http.get(f"{placed['links']['history']}?format=temporal")).json()
+            assert ours == await printed_by_the_cli(api, placed["saga_id"])
+            story = (await http.get(placed["links"]["history"])).json()["entries"]
+
+        assert (view["status"], view["suspended"]) == ("running", "a bug in workflow code")
+        assert story[-1]["what"].startswith("Workflow code failed.")
+
+        async with order_worker(api.client, api.world, queue):
+            await api.until(placed["order_id"], SagaStatus.COMPLETED)
+            assert (await api.view(placed["order_id"])).suspended is None
 
 
 async def test_temporals_format_when_loaded_then_replays(api: ApiBench) -> None:
