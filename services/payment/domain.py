@@ -81,9 +81,13 @@ def is_releasable(payment: Payment, command: ReleasePayment, key: str) -> bool |
 
 def release(payment: Payment, command: ReleasePayment, key: str, voided: Voided) -> Decision:
     """Answers no events where nothing was held."""
-    hold = payment.holds.get(key)
-    if hold and hold.status is not HoldStatus.HELD:
+    # The state is newer than the one for which the gateway was asked.
+    releasable = is_releasable(payment, command, key)
+    if isinstance(releasable, Refusal):
+        return releasable
+    if not releasable:
         return ()
+    hold = payment.holds.get(key)
     # The process that asked for the hold died before it could say so. Now the books catch up with the gateway's.
     missed = () if hold else (PaymentAuthorized(key, command.saga_id, voided.amount_minor, voided.currency),)
     match voided.answer:

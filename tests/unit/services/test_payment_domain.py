@@ -86,6 +86,12 @@ class TestRelease:
         assert isinstance(refusal, Refusal)
         assert refusal.code == "PAYMENT_ALREADY_CAPTURED"
 
+    def test_release_when_captured_while_the_gateway_was_asked_then_it_is_refused(self) -> None:
+        refusal = self.release(after(AUTHORIZED, PaymentCaptured(KEY)), Voided(VoidAnswer.CAPTURED, 2500, "EUR"))
+
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "PAYMENT_ALREADY_CAPTURED"
+
     def test_release_when_captured_at_the_gateway_only_then_it_is_refused(self) -> None:
         refusal = self.release(after(AUTHORIZED), Voided(VoidAnswer.CAPTURED, 2500, "EUR"))
 
