@@ -10,10 +10,10 @@ from api import keys, record
 from api.archive import archived_view, is_same_order
 from api.config import ApiSettings
 from api.engine import Engine, SagaUnknown, Snapshot
+from api.facts import Fact
 from api.fold import fold
 from api.plans import check_faults
 from api.problems import order_not_found
-from api.record import Fact
 from api.services import ORDER, Services, ServiceUnreachable
 from contracts.orders import Order
 from contracts.sagas import Links, SagaStatus, SagaView

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from api import record
-from api.record import Answer, Ending, Fact, Half, Pending
+from api import facts, record
+from api.facts import Answer, Ending, Fact, Half, Pending
 from contracts.faults import Phase
 from contracts.sagas import (
     CancelState,
@@ -32,7 +32,7 @@ from workflows.saga.definition import SagaDefinition, Step
 
 
 def fold(
-    facts: Iterable[Fact],
+    recorded: Iterable[Fact],
     definition: SagaDefinition,
     links: Links,
     *,
@@ -50,7 +50,7 @@ def fold(
     """
     state = _State(definition)
     state.cancel_asked = cancel_requested
-    for fact in facts:
+    for fact in recorded:
         state.apply(fact)
     state.attach(pending)
     if not state.closed:
@@ -101,38 +101,38 @@ class _State:
     started_at: datetime | None = None
     cancel_asked: bool = False
     suspended: str | None = None
-    closed: record.Closed | None = None
+    closed: facts.Closed | None = None
     attributes: dict[str, str | None] = field(default_factory=dict)
     operations: dict[Half, _Operation] = field(default_factory=dict)
 
     def apply(self, fact: Fact) -> None:
         match fact:
-            case record.Started(saga=saga, at=at):
+            case facts.Started(saga=saga, at=at):
                 self.saga, self.started_at = saga, at
-            case record.FastAttempt(half=half, answer=answer):
+            case facts.FastAttempt(half=half, answer=answer):
                 operation = self._of(half)
                 operation.path = "fast"
                 operation.settle(answer, 1)
                 self._note_stuck(half, operation, exhausted=False)
-            case record.Scheduled(half=half, unlimited=unlimited):
+            case facts.Scheduled(half=half, unlimited=unlimited):
                 operation = self._of(half)
                 operation.path, operation.in_flight = "durable", True
                 operation.stuck = operation.stuck or unlimited
-            case record.Settled(half=half, answer=answer, attempts=attempts):
+            case facts.Settled(half=half, answer=answer, attempts=attempts):
                 operation = self._of(half)
                 operation.settle(answer, attempts)
                 self._note_stuck(half, operation, exhausted=answer.ending is Ending.FAILED)
-            case record.CancelAsked():
+            case facts.CancelAsked():
                 self.cancel_asked = True
-            case record.Shown(attributes=attributes):
+            case facts.Shown(attributes=attributes):
                 self.attributes |= attributes
-            case record.Decided(decision=decision):
+            case facts.Decided(decision=decision):
                 self._decide(decision.step, decision.decision)
-            case record.TaskDone() | record.TaskLost() | record.Reset():
+            case facts.TaskDone() | facts.TaskLost() | facts.Reset():
                 self.suspended = None
-            case record.TaskFailed(message=message):
+            case facts.TaskFailed(message=message):
                 self.suspended = message or "a workflow task failed"
-            case record.Closed():
+            case facts.Closed():
                 self.closed, self.suspended = fact, None
 
     def attach(self, pending: Sequence[Pending]) -> None:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from api.bodies import documented_body, read_body
 from api.desk import ENDED, Desk
 from api.engine import DecisionTurnedDown, NobodyAnswers, SagaOver
+from api.facts import Decided, Fact
 from api.keys import key_reused, update_id_of
 from api.problems import ApiProblem, documented, unavailable
-from api.record import Decided, Fact
 from api.requests import KEY_HEADER, KEY_PARAMETER, OrderId, TheDesk, key_of
 from contracts.sagas import CancelState, Cause, Decision, SagaView
 from workflows.names import saga_id_of

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from api import record
+from api import facts
 from api.describing import amount
-from api.record import Answer, Ending, Fact, Half
+from api.facts import Answer, Ending, Fact, Half
 from contracts.faults import Phase
 from contracts.sagas import Cause, HistoryEntry, SagaStatus, StepKind
 from contracts.wire import Outcome
@@ -25,10 +25,10 @@ _ENDS = {
 }
 
 
-def tell(facts: Iterable[Fact], definition: SagaDefinition) -> Iterator[HistoryEntry]:
+def tell(recorded: Iterable[Fact], definition: SagaDefinition) -> Iterator[HistoryEntry]:
     """The entries, in the order in which things were recorded."""
     teller = _Teller(definition)
-    for fact in facts:
+    for fact in recorded:
         entry = teller.entry(fact)
         if entry is not None:
             yield entry
@@ -42,37 +42,37 @@ class _Teller:
 
     def entry(self, fact: Fact) -> HistoryEntry | None:
         match fact:
-            case record.Started(saga=saga):
+            case facts.Started(saga=saga):
                 order = saga.order
                 total = amount(order.total_minor, order.currency)
                 detail = f"{len(order.faults)} faults are to be injected" if order.faults else None
                 return _entry(fact, f"The saga of an order over {total} started.", detail=detail)
-            case record.FastAttempt(half=half, answer=answer):
+            case facts.FastAttempt(half=half, answer=answer):
                 return self._settled(fact, half, answer, path="fast", attempt=1)
-            case record.Scheduled(half=half, unlimited=unlimited):
+            case facts.Scheduled(half=half, unlimited=unlimited):
                 how = "retried without limit" if unlimited else "tried"
                 what = f"{self._name(half)} is now {how} as an activity of its own, visible in Temporal."
                 return _entry(fact, what, half, path="durable")
-            case record.Settled(half=half, answer=answer, attempts=attempts):
+            case facts.Settled(half=half, answer=answer, attempts=attempts):
                 return self._settled(fact, half, answer, path="durable", attempt=attempts or None)
-            case record.Interrupting(half=half):
+            case facts.Interrupting(half=half):
                 what = f"Retries of {self._name(half)} were stopped; an attempt on its way is awaited."
                 return _entry(fact, what, half, path="durable")
-            case record.CancelAsked(reason=reason):
+            case facts.CancelAsked(reason=reason):
                 return _entry(fact, "A cancellation was asked for.", detail=reason or None)
-            case record.Shown(attributes=attributes):
+            case facts.Shown(attributes=attributes):
                 return self._shown(fact, attributes)
-            case record.Decided(decision=decision):
+            case facts.Decided(decision=decision):
                 what = f"An operator decided on {decision.step}: {decision.decision.replace('_', ' ')}."
                 return _entry(fact, what, step=decision.step, outcome=decision.decision, detail=decision.reason)
-            case record.TaskFailed(message=message):
+            case facts.TaskFailed(message=message):
                 what = "Workflow code failed. The saga is suspended until it is fixed; nothing is compensated for that."
                 return _entry(fact, what, detail=message)
-            case record.TaskLost():
+            case facts.TaskLost():
                 return _entry(fact, "A worker died or froze in the middle of this saga; it is taken up again.")
-            case record.Reset(reason=reason):
+            case facts.Reset(reason=reason):
                 return _entry(fact, "The saga was reset to this point, and runs again from here.", detail=reason)
-            case record.Closed(status=status, message=message):
+            case facts.Closed(status=status, message=message):
                 return _entry(fact, _ENDS[status], outcome=status, detail=message or None)
             case _:
                 return None

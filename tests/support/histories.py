@@ -10,8 +10,8 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowHistory
 
 from api import record
+from api.facts import Fact
 from api.fold import fold
-from api.record import Fact
 from api.story import tell
 from contracts.sagas import HistoryEntry, Links, SagaView
 from workflows.order_saga import ORDER_SAGA_DEFINITION

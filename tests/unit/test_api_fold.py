@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from api import record
+from api.facts import Pending
 from api.fold import fold
-from api.record import Pending, UnreadableHistory
+from api.record import UnreadableHistory
 from contracts.faults import Phase
 from contracts.sagas import CancelState, Cause, Residue, SagaStatus, SagaView, StepState
 from tests.support.events import Events, failure
