@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
-
-_log = structlog.get_logger(__name__)
 
 ORDERS_PATH = "/orders/"
 """Whatever is not found below it is an order that is not known."""

@@ -6,9 +6,10 @@ import pytest
 
 from api.keys import order_id_of
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView, StepState
-from tests.integration.api.desk import ApiBench
+from tests.integration.api.desk import QUEUE, ApiBench
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
+from workflows import names
 from workflows.policies import Policy
 
 pytestmark = pytest.mark.integration
@@ -150,3 +151,24 @@ class TestCancelling:
         response = await api.http.post(f"/orders/{order_id}/cancel")
 
         assert (response.status_code, response.json()["code"]) == (409, "TOO_LATE")
+
+
+async def test_order_when_started_then_found_in_temporal_by_what_people_know_of_it(api: ApiBench) -> None:
+    view = SagaView.model_validate_json((await api.order(wait=20)).content)
+
+    description = await api.client.get_workflow_handle(view.saga_id).describe()
+
+    assert await description.static_summary() == "Order of cust-1: 2 × BOOK-1, 25.00 EUR"  # noqa: RUF001
+    assert "| BOOK-1 | 2 | 12.50 EUR |" in (await description.static_details() or "")
+    assert description.typed_search_attributes[names.CUSTOMER_ID] == "cust-1"
+    assert description.typed_search_attributes[names.SAGA_STATUS] == "completed"
+    assert description.task_queue == QUEUE
+
+
+async def test_history_when_healthy_then_at_most_13_events_and_6_calls(api: ApiBench) -> None:
+    view = SagaView.model_validate_json((await api.order(wait=20)).content)
+
+    history = (await api.http.get(f"{view.links.history}?format=temporal")).json()
+
+    assert len(history["events"]) <= 13
+    assert len(api.world.calls[view.saga_id]) == 6
