@@ -13,12 +13,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: venv ## Install what running needs, into .venv
-	@cmp -s requirements.lock $(VENV)/requirements.lock || { \
+	@cmp -s requirements.lock $(VENV)/requirements.lock || { echo "Installing into $(VENV) …"; \
 		$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
 		cp requirements.lock $(VENV)/requirements.lock; }
 
 install-dev: install ## Install what testing needs, too
-	@cmp -s requirements-dev.lock $(VENV)/requirements-dev.lock || { \
+	@cmp -s requirements-dev.lock $(VENV)/requirements-dev.lock || { echo "Installing the test tools …"; \
 		$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock && \
 		cp requirements-dev.lock $(VENV)/requirements-dev.lock; }
 
@@ -26,10 +26,10 @@ up: install ## Start everything, with fault injection; Ctrl-C stops it
 	@grep -qs '^AMENDS_FAULT_INJECTION=' .env || export AMENDS_FAULT_INJECTION="$${AMENDS_FAULT_INJECTION:-true}"; \
 	exec ./amends up
 
-down: install ## Stop what another terminal started
+down: ## Stop what another terminal started
 	@./amends down
 
-reset: install ## Stop everything and delete all data, after asking
+reset: ## Stop everything and delete all data, after asking
 	@./amends reset
 
 test: install-dev ## Run all tests; they start what they need, on free ports

@@ -27,10 +27,13 @@ from run.errors import CannotRun
 from run.settings import Settings, variable_of
 from workflows.names import SEARCH_ATTRIBUTES
 
-_TUNING = (
+TUNING = (
     "history.transferProcessorMaxPollRPS=1000",
     "history.timerProcessorMaxPollRPS=1000",
     "history.visibilityProcessorMaxPollRPS=1000",
+    # A frozen worker's open polls clog the ways between partitions for a minute, and its sagas wait as long.
+    "matching.numTaskqueueReadPartitions=1",
+    "matching.numTaskqueueWritePartitions=1",
     'history.timerProcessorMaxTimeShift="5ms"',
 )
 _PAUSE_S = 0.1
@@ -72,7 +75,7 @@ def engine_command(settings: Settings, cli: str) -> tuple[str, ...]:
         *(str(part) for flag in flags.items() for part in flag),
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
         *(part for key in SEARCH_ATTRIBUTES for part in ("--search-attribute", f"{key.name}=Keyword")),
-        *(part for value in _TUNING for part in ("--dynamic-config-value", value)),
+        *(part for value in TUNING for part in ("--dynamic-config-value", value)),
     )
 
 

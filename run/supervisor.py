@@ -23,7 +23,7 @@ from run.parts import Part
 from run.settings import ROOT
 from run.state import Condition, PartState, Process
 
-_POLL_S = 0.05
+_POLL_S = 0.1
 _HEALTHY_AGAIN_S = 10.0
 """A part that lived this long starts over with the shortest pause."""
 _KEEPS_DYING = 5

@@ -7,6 +7,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.engine import dev_server
 from tests.support.eventually import eventually
 from tests.support.system import PARTS, System, alive, gone, run_verb, running_system
 
@@ -71,6 +72,18 @@ async def test_order_when_placed_at_the_command_line_completes_and_is_clean(syst
     assert f"order {order_id} completed" in placed.stdout
     audited = run_verb("audit", order_id, data_dir=system.data_dir)
     assert (audited.returncode, audited.stdout.splitlines()[-1]) == (0, "completed, and clean")
+
+
+async def test_up_when_given_a_temporal_prepares_and_uses_it(tmp_path: Path) -> None:
+    async with dev_server() as temporal:
+        address = temporal.client.service_client.config.target_host
+
+        async with running_system(tmp_path, {"TEMPORAL_ADDRESS": address, "NAMESPACE": "elsewhere"}) as system:
+            placed = run_verb("order", "examples/order.json", "--wait", "20", data_dir=tmp_path)
+
+            assert "engine" not in system.state.parts
+            assert system.urls.temporal == address
+            assert " completed" in placed.stdout, placed.stderr
 
 
 class TestStopping:
