@@ -4,6 +4,8 @@ PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+# Excerpts in documents are not whole programs; formatting would turn them into something else.
+RUFF_FORMAT := $(BIN)/ruff format --exclude '*.md'
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -36,14 +38,14 @@ test: install-dev ## Run all tests; they start what they need, on free ports
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: install-dev ## Check format, lint, types, imports and run the unit tests
-	@$(BIN)/ruff format --check --quiet .
+	@$(RUFF_FORMAT) --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit
 
 format: install-dev ## Format the code and fix what can be fixed
-	@$(BIN)/ruff format .
+	@$(RUFF_FORMAT) .
 	@$(BIN)/ruff check --fix .
 
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
