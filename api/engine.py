@@ -206,7 +206,12 @@ class Engine:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise SagaOver(saga_id) from None
-            raise TemporalUnavailable(_reason(error)) from error
+            if error.status is RPCStatusCode.FAILED_PRECONDITION:
+                # Somebody has paused the workflow, where Temporal allows that.
+                raise DecisionTurnedDown(error.message) from None
+            if error.status in _UNREACHABLE:
+                raise TemporalUnavailable(_reason(error)) from error
+            raise
 
     async def check(self) -> None:
         """Returns if sagas can be started.
