@@ -55,7 +55,7 @@ lock: venv ## Write both lock files anew from pyproject.toml
 	@$(LOCK) -o requirements.lock
 	@$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
 
-# A virtual environment whose Python is gone (upgraded, or the folder was moved) is made anew.
+# A virtual environment whose Python is gone, because that was upgraded, is made anew.
 venv:
 	@$(BIN)/python $(NEW_ENOUGH) 2>/dev/null || { \
 		for python in $(PYTHONS); do \

@@ -31,9 +31,6 @@ TUNING = (
     "history.transferProcessorMaxPollRPS=1000",
     "history.timerProcessorMaxPollRPS=1000",
     "history.visibilityProcessorMaxPollRPS=1000",
-    # A frozen worker's open polls clog the ways between partitions for a minute, and its sagas wait as long.
-    "matching.numTaskqueueReadPartitions=1",
-    "matching.numTaskqueueWritePartitions=1",
     'history.timerProcessorMaxTimeShift="5ms"',
 )
 _PAUSE_S = 0.1

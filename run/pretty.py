@@ -45,10 +45,11 @@ def saga(answer: httpx.Response, *, as_json: bool) -> None:
         line(f"suspended: {view.suspended}")
     for left in view.residue:
         line(f"left as it is: the {left.phase} of {left.step}")
-    steps = table("step", "state", "attempts", "path", "last failure")
+    steps = table("step", "state", "attempts", "undo attempts", "path", "last failure")
     for step in view.steps:
-        attempts = str(step.attempts + step.compensation_attempts or "")
-        steps.add_row(step.name, _coloured(step.state), attempts, step.path or "", escape(step.last_failure or ""))
+        attempts, undo_attempts = str(step.attempts or ""), str(step.compensation_attempts or "")
+        failure = escape(step.last_failure or "")
+        steps.add_row(step.name, _coloured(step.state), attempts, undo_attempts, step.path or "", failure)
     show(steps)
     line(view.links.temporal_ui)
     if view.status is SagaStatus.STUCK:
