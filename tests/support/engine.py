@@ -7,16 +7,11 @@ from pathlib import Path
 
 from temporalio.testing import WorkflowEnvironment
 
+from run.engine import TUNING
 from workflows.converter import DATA_CONVERTER
 from workflows.names import NAMESPACE, SEARCH_ATTRIBUTES
 
 TEMPORAL_CLI = str(Path(sys.executable).with_name("temporal"))
-TUNING = (
-    "history.transferProcessorMaxPollRPS=1000",
-    "history.timerProcessorMaxPollRPS=1000",
-    "history.visibilityProcessorMaxPollRPS=1000",
-    'history.timerProcessorMaxTimeShift="5ms"',
-)
 
 
 @asynccontextmanager

@@ -1,33 +1,43 @@
-"""A worker as a process of its own, which tests kill and freeze; its kernel may be crippled on purpose.
+"""A worker as a process of its own, which tests kill and freeze; it may be crippled on purpose.
 
 Run as `python -m tests.support.worker_process '<json>'`.
 """
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import psutil
+from temporalio.worker import Worker
+
+import run.worker
 from contracts.sagas import StepState
-from run.worker import run_worker
+from workflows.saga.attempts import Attempts
 from workflows.saga.orchestrator import Saga, Turn
 
 
 class WorkerProcess:
     """A running worker. `settings` are the arguments of `run_worker`."""
 
-    def __init__(self, settings: dict[str, Any], mutation: str | None = None) -> None:
-        arguments = json.dumps({"settings": settings, "mutation": mutation})
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.support.worker_process", arguments])
+    def __init__(self, settings: dict[str, Any], variant: str | None = None, env: dict[str, str] | None = None) -> None:
+        arguments = json.dumps({"settings": settings, "variant": variant})
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.worker_process", arguments], env=os.environ | (env or {})
+        )
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
-    def freeze(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+    @property
+    def frozen(self) -> bool:
+        return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -50,11 +60,31 @@ def _without_sweep() -> None:
     Saga._compensate = compensate  # type: ignore[method-assign]
 
 
-MUTATIONS = {"no_fence": _without_fence, "no_sweep": _without_sweep}
+def _freezing() -> None:
+    """The first worker that learns of a step's end, and can create the file, freezes with that knowledge in its hands.
+
+    It polls for no further task while it has one: a frozen process keeps its polls open, and is handed the tasks.
+    """
+    command, once = os.environ["FREEZE_AFTER"], os.environ["FREEZE_ONCE"]
+    vars(run.worker)["Worker"] = partial(Worker, max_concurrent_workflow_tasks=1, max_concurrent_workflow_task_polls=1)
+    fast = Attempts.fast
+
+    async def freeze(self: Attempts, within: Any = None) -> Any:
+        settled = await fast(self, within)
+        if self._operation.name == command:
+            with suppress(FileExistsError):
+                os.close(os.open(once, os.O_CREAT | os.O_EXCL))
+                os.kill(os.getpid(), signal.SIGSTOP)
+        return settled
+
+    Attempts.fast = freeze  # type: ignore[method-assign]
+
+
+VARIANTS = {"freezing": _freezing, "no_fence": _without_fence, "no_sweep": _without_sweep}
 
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    if told["mutation"]:
-        MUTATIONS[told["mutation"]]()
-    asyncio.run(run_worker(**told["settings"]))
+    if told["variant"]:
+        VARIANTS[told["variant"]]()
+    asyncio.run(run.worker.run_worker(**told["settings"]))

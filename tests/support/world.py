@@ -53,8 +53,10 @@ class World:
     """What a worker in this world is started with, except its task queue."""
     workers: list[WorkerProcess] = field(default_factory=list)
 
-    def worker(self, task_queue: str, mutation: str | None = None) -> WorkerProcess:
-        worker = WorkerProcess({**self.settings, "task_queue": task_queue}, mutation)
+    def worker(
+        self, task_queue: str, variant: str | None = None, env: dict[str, str] | None = None, **settings: Any
+    ) -> WorkerProcess:
+        worker = WorkerProcess({**self.settings, "task_queue": task_queue, **settings}, variant, env)
         self.workers.append(worker)
         return worker
 

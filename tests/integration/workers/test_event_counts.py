@@ -1,5 +1,6 @@
 """How many history events a saga costs: a promise of design and docs, and the price of every change to the kernel."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.integration
     ],
 )
 async def test_history_has_as_many_events_as_promised(
-    world: World, changes: dict[str, object], status: str, events: int, calls: int
+    world: World, changes: dict[str, Any], status: str, events: int, calls: int
 ) -> None:
     world.worker(queue := f"count-{uuid4()}")
 

@@ -7,6 +7,7 @@ one. This is what fence and sweep are for.
 
 import asyncio
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,9 +25,9 @@ def _pivot_done(command: str, moment: Moment) -> bool:
     return (COMMANDS.index(command), moment is Moment.AFTER) >= (PIVOT, True)
 
 
-async def _killed_at(world: World, command: str, moment: Moment, mutation: str | None = None, **order: float) -> Placed:
+async def _killed_at(world: World, command: str, moment: Moment, variant: str | None = None, **order: Any) -> Placed:
     """An order whose worker died with that call at the gate. The call itself goes on: it cannot be called back."""
-    worker = world.worker(queue := f"death-{uuid4()}", mutation)
+    worker = world.worker(queue := f"death-{uuid4()}", variant)
     placed = await world.start(queue, **order)
     hold = placed.hold(command, moment)
     await asyncio.wait_for(hold.arrived.wait(), timeout=30)
@@ -35,9 +36,9 @@ async def _killed_at(world: World, command: str, moment: Moment, mutation: str |
     return placed
 
 
-async def _taken_over(world: World, placed: Placed, mutation: str | None = None) -> None:
+async def _taken_over(world: World, placed: Placed, variant: str | None = None) -> None:
     description = await placed.handle.describe()
-    world.worker(description.task_queue, mutation)
+    world.worker(description.task_queue, variant)
 
 
 @pytest.mark.parametrize("moment", list(Moment))
