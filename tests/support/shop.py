@@ -1,0 +1,159 @@
+"""The system's doors, as customers and operators use them: over HTTP alone, and Temporal's own client beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from temporalio.client import Client, WorkflowExecution
+
+from contracts.sagas import HistoryPage, SagaStatus, SagaView
+from tests.support.eventually import eventually
+from tests.support.orders import an_order
+from tests.support.system import System
+from workflows.converter import DATA_CONVERTER
+from workflows.names import CUSTOMER_ID, NAMESPACE
+
+ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
+AT_ONCE = 8
+"""How many orders are looked at side by side: tests share their machine."""
+
+
+class Shop:
+    """Everything that is ordered here is ordered by one customer of its own.
+
+    Addresses are looked up at every request, because a system may be started again elsewhere.
+    """
+
+    def __init__(self, system: System, http: httpx.AsyncClient) -> None:
+        self.system = system
+        self.customer = f"cust-{uuid4().hex}"
+        self._http = http
+
+    async def post_order(self, *, key: str | None = None, wait_s: int | None = None, **changes: Any) -> httpx.Response:
+        headers = {"Idempotency-Key": key or str(uuid4())}
+        if wait_s is not None:
+            headers["Prefer"] = f"wait={wait_s}"
+        body = an_order(**{"customer_id": self.customer, **changes})
+        return await self._http.post(f"{self.system.urls.api}/orders", json=body, headers=headers)
+
+    async def order(self, *, key: str | None = None, wait_s: int | None = None, **changes: Any) -> SagaView:
+        response = await self.post_order(key=key, wait_s=wait_s, **changes)
+        assert response.status_code in (200, 202), response.text
+        return SagaView.model_validate_json(response.content)
+
+    async def order_for_sure(self, *, wait_s: int | None = None, within_s: float = 60, **changes: Any) -> SagaView:
+        """As a careful customer does: no answer, or 503, and the same order is sent again with the same key."""
+        key = str(uuid4())
+        views: list[SagaView] = []
+
+        async def is_accepted() -> bool:
+            try:
+                response = await self.post_order(key=key, wait_s=wait_s, **changes)
+            except httpx.TransportError:
+                return False
+            assert response.status_code in (200, 202, 503), response.text
+            if response.status_code != 503:
+                views.append(SagaView.model_validate_json(response.content))
+            return bool(views)
+
+        await eventually(is_accepted, within_s=within_s, every_s=0.1)
+        return views[0]
+
+    async def view(self, order: SagaView) -> SagaView:
+        return SagaView.model_validate_json((await self._get(order, "")).content)
+
+    async def story(self, order: SagaView) -> HistoryPage:
+        return HistoryPage.model_validate_json((await self._get(order, "/history")).content)
+
+    async def audit(self, order: SagaView) -> dict[str, Any]:
+        return dict((await self._get(order, "/audit")).json())
+
+    async def until(self, order: SagaView, *statuses: SagaStatus, within_s: float = 30) -> SagaView:
+        """The order's view, once it has one of the statuses."""
+        views = [order]
+
+        async def has_status() -> bool:
+            views.append(await self.view(order))
+            assert views[-1].status in statuses, views[-1]
+            return True
+
+        await eventually(has_status, within_s=within_s, every_s=0.1)
+        return views[-1]
+
+    async def until_clean(self, order: SagaView, status: SagaStatus, *, within_s: float = 30) -> SagaView:
+        """The order's view, once it has ended so. What the services have on record proves that it has."""
+        view = await self.until(order, *ENDED, within_s=within_s)
+        assert view.status is status, view
+        await self.assert_clean(view)
+        return view
+
+    async def assert_clean(self, view: SagaView) -> None:
+        """The audit has no complaints, and the saga's story ends as its view says."""
+        audit, story = await self.audit(view), await self.story(view)
+        assert (audit["status"], audit["clean"]) == (view.status, True), [
+            verdict for verdict in audit["verdicts"] if not verdict["holds"]
+        ]
+        assert story.entries[-1].outcome == view.status, story
+
+    async def all_ended(self, orders: list[SagaView], *, within_s: float = 60) -> list[SagaView]:
+        """The orders' views, once all of them have ended. Each is clean."""
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def end(order: SagaView) -> SagaView:
+            async with turn:
+                view = await self.until(order, *ENDED, within_s=within_s)
+                await self.assert_clean(view)
+                return view
+
+        return list(await asyncio.gather(*(end(order) for order in orders)))
+
+    async def cancel(self, order: SagaView) -> httpx.Response:
+        return await self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel")
+
+    async def decide(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
+        """More may be `without_faults`, or `key`."""
+        headers = {"Idempotency-Key": more.pop("key", str(uuid4()))}
+        body = {"step": step, "decision": decision, "reason": "a test says so", **more}
+        url = f"{self.system.urls.api}/orders/{order.order_id}/decisions"
+        return await self._http.post(url, json=body, headers=headers)
+
+    async def receive_stock(self, quantity: int) -> str:
+        """A new SKU, with that much stock."""
+        sku = f"SKU-{uuid4().hex[:12]}"
+        response = await self._http.post(
+            f"{self.system.urls.shipping}/commands/receive-stock",
+            json={"sku": sku, "quantity": quantity},
+            headers={"Idempotency-Key": f"receive-{sku}"},
+        )
+        assert response.status_code == httpx.codes.OK, response.text
+        return sku
+
+    async def stock_of(self, sku: str) -> dict[str, int]:
+        response = await self._http.get(f"{self.system.urls.shipping}/stock/{sku}")
+        assert response.status_code == httpx.codes.OK, response.text
+        return {name: value for name, value in response.json().items() if name not in ("sku", "version")}
+
+    async def temporal(self) -> Client:
+        return await Client.connect(self.system.urls.temporal, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
+
+    async def sagas(self, query: str = "") -> list[WorkflowExecution]:
+        """This customer's sagas, as Temporal lists them; it may be a moment behind."""
+        client = await self.temporal()
+        narrowed = f"{CUSTOMER_ID.name} = '{self.customer}'" + (f" AND {query}" if query else "")
+        return [execution async for execution in client.list_workflows(narrowed)]
+
+    async def _get(self, order: SagaView, path: str) -> httpx.Response:
+        response = await self._http.get(f"{self.system.urls.api}/orders/{order.order_id}{path}")
+        assert response.status_code == httpx.codes.OK, response.text
+        return response
+
+
+@asynccontextmanager
+async def open_shop(system: System) -> AsyncIterator[Shop]:
+    # As patient as a customer who waits for the end of an order, and never out of connections.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=AT_ONCE)
+    async with httpx.AsyncClient(timeout=90, limits=limits, trust_env=False) as http:
+        yield Shop(system, http)
