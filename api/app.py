@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request, Response
 
-from api import about, evidence, histories, operations, orders, problems
 from api.config import ApiSettings
-from api.desk import Desk
-from api.document import openapi_of
-from api.edge import Edge
-from api.engine import Engine, SagaUnknown, TemporalUnavailable
+from api.endpoints import audit, events, health, history, operations, orders, sagas
+from api.order_sagas import OrderSagas
 from api.services import Services, ServiceUnreachable
+from api.temporal import SagaUnknown, Temporal, TemporalUnavailable
+from api.web import problems
+from api.web.middleware import Outermost
+from api.web.openapi import openapi_of
 
 
 def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -26,7 +27,7 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = Services(settings, transport)
-        app.state.desk = Desk(settings, await Engine.open(settings), services)
+        app.state.sagas = OrderSagas(settings, await Temporal.open(settings), services)
         yield
         await services.close()
 
@@ -38,7 +39,7 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
         # A redirect to a path without its slash would lose the idempotency key on the way.
         redirect_slashes=False,
     )
-    for module in (orders, histories, operations, evidence, about):
+    for module in (orders, operations, history, events, audit, sagas, health):
         app.include_router(module.router)
     problems.install(app)
 
@@ -54,7 +55,7 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     app.add_exception_handler(TemporalUnavailable, answer_unavailable)
     app.add_exception_handler(SagaUnknown, answer_gone)
     app.add_exception_handler(ServiceUnreachable, answer_unavailable)
-    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Outermost, max_body_bytes=settings.max_body_bytes)
     # FastAPI's own way to change its document.
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return app

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from api.findings import Evidence
+from api.audit.evidence import Evidence
 from api.services import BarrierEntry, Books, GatewayCapture, GatewayHold, StoredEvent, Stream
 from contracts.sagas import Residue, SagaStatus
 

@@ -9,10 +9,10 @@ from google.protobuf import json_format
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowHistory
 
-from api import record
-from api.facts import Fact
-from api.fold import fold
-from api.story import tell
+from api.view.facts import Fact
+from api.view.fold import fold
+from api.view.story import tell
+from api.view.temporal_events import read_facts, read_pending
 from contracts.sagas import HistoryEntry, Links, SagaView
 from workflows.order_saga import ORDER_SAGA_DEFINITION
 
@@ -29,14 +29,14 @@ class Recorded:
 
     def facts(self, upto: int | None = None) -> list[Fact]:
         """All facts, or those of the first events only."""
-        return record.read(self.history.events[:upto], ORDER_SAGA_DEFINITION)
+        return read_facts(self.history.events[:upto], ORDER_SAGA_DEFINITION)
 
     def view(self) -> SagaView:
         return fold(
             self.facts(),
             ORDER_SAGA_DEFINITION,
             LINKS,
-            pending=record.read_pending(self.description.pending_activities),
+            pending=read_pending(self.description.pending_activities),
             cancel_requested=self.description.workflow_extended_info.cancel_requested,
         )
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from api.audit import Audit, audit
-from api.findings import UnreadableEvent
+from api.audit.judge import audit
+from api.audit.service_events import UnreadableEvent
+from api.audit.verdicts import Audit
 from contracts.faults import Phase
 from contracts.sagas import Residue, SagaStatus
 from tests.support.forgery import LINES, TOTAL, Forgery

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api import record
-from api.facts import Pending
-from api.fold import fold
-from api.record import UnreadableHistory
+from api.view.facts import Pending, UnreadableHistory
+from api.view.fold import fold
+from api.view.temporal_events import read_facts
 from contracts.faults import Phase
 from contracts.sagas import CancelState, Cause, Residue, SagaStatus, SagaView, StepState
 from tests.support.events import Events, failure
@@ -135,7 +134,7 @@ class TestBuilt:
 
     def test_workflow_task_when_reported_failing_then_suspended_while_it_runs(self) -> None:
         built = Events()
-        facts = record.read(built.events, ORDER_SAGA_DEFINITION)
+        facts = read_facts(built.events, ORDER_SAGA_DEFINITION)
 
         assert fold(facts, ORDER_SAGA_DEFINITION, LINKS, reported_problem="keeps failing").suspended == "keeps failing"
 
@@ -213,7 +212,7 @@ class TestBuilt:
         assert (view.status, view.cause, view.failure) == (SagaStatus.RUNNING, None, None)
 
     def test_cancel_when_only_the_description_knows_then_requested(self) -> None:
-        facts = record.read(Events().events, ORDER_SAGA_DEFINITION)
+        facts = read_facts(Events().events, ORDER_SAGA_DEFINITION)
 
         assert fold(facts, ORDER_SAGA_DEFINITION, LINKS, cancel_requested=True).cancel is CancelState.REQUESTED
 
@@ -260,4 +259,4 @@ class TestBuilt:
 
 
 def view_of(built: Events, *pending: Pending) -> SagaView:
-    return fold(record.read(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION, LINKS, pending=pending)
+    return fold(read_facts(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION, LINKS, pending=pending)

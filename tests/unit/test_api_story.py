@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import record
-from api.story import tell
+from api.view.story import tell
+from api.view.temporal_events import read_facts
 from tests.support.events import Events
 from tests.support.histories import NAMES, recorded
 from workflows.order_saga import ORDER_SAGA_DEFINITION
@@ -75,6 +75,6 @@ def test_rare_event_when_told_then_readable(event: str, attributes: dict[str, st
     built = Events()
     built.add(event, **attributes)
 
-    assert [entry.what for entry in tell(record.read(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION)][
+    assert [entry.what for entry in tell(read_facts(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION)][
         -1
     ] == sentence

@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.api.desk import ApiBench, open_api_bench
+from tests.integration.api.bench import ApiBench, open_api_bench
 from tests.support.engine import dev_server
 
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from api.app import create_app
-from api.keys import order_id_of
+from api.idempotency import order_id_of
 from contracts.wire import PROBLEM_MEDIA_TYPE
-from tests.integration.api.desk import ApiBench, serving, settings_for
+from tests.integration.api.bench import ApiBench, serving, settings_for
 from tests.support.orders import an_order
 from workflows.names import saga_id_of
 
@@ -277,7 +277,7 @@ async def test_fault_when_it_makes_sense_then_taken(api: ApiBench) -> None:
 async def test_fault_in_the_api_when_unforeseen_then_500_without_internals(api: ApiBench) -> None:
     app = create_app(settings=settings_for(api.environment), transport=api.paper.transport())
     async with serving(app) as http:
-        app.state.desk = None
+        app.state.sagas = None
         response = await http.post("/orders", json=an_order(), headers={"Idempotency-Key": "k"})
 
     assert_problem(response, 500, "INTERNAL")

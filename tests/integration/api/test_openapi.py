@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.integration.api.desk import ApiBench
+from tests.integration.api.bench import ApiBench
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.integration

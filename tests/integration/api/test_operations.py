@@ -8,7 +8,7 @@ import pytest
 
 from api.app import create_app
 from contracts.sagas import SagaStatus
-from tests.integration.api.desk import ApiBench, serving, settings_for
+from tests.integration.api.bench import ApiBench, serving, settings_for
 from tests.support.orders import an_order
 
 pytestmark = pytest.mark.integration

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from api.keys import order_id_of
+from api.idempotency import order_id_of
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView, StepState
-from tests.integration.api.desk import QUEUE, ApiBench
+from tests.integration.api.bench import QUEUE, ApiBench
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
 from workflows import names

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.audit import Audit
+from api.audit.verdicts import Audit
 from contracts.sagas import SagaView
 from tests.support.orders import an_order
 from tests.support.world import World, open_world

@@ -10,8 +10,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from api.app import create_app
-from api.keys import order_id_of
-from tests.integration.api.desk import QUEUE, serving, settings_for
+from api.idempotency import order_id_of
+from tests.integration.api.bench import QUEUE, serving, settings_for
 from tests.support.engine import TEMPORAL_CLI
 from tests.support.eventually import eventually
 from tests.support.order_world import OrderWorld, order_worker

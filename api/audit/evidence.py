@@ -1,0 +1,107 @@
+"""All that an audit of one order looks at, and what it says of money, units and the order. Facts, no judgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.audit.service_events import Authorized, Moved, OfAuthorization, Placed, events_of, told
+from api.services import BarrierEntry, Books, Stream
+from contracts.sagas import Residue, SagaStatus
+
+FREED_BY = {"PaymentCaptured": "captured", "PaymentVoided": "voided", "PaymentExpired": "expired"}
+"""What ends an authorization, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that an audit of one order looks at."""
+
+    order_id: str
+    status: SagaStatus
+    """What the saga says it is. Nothing else is taken from it but the residue."""
+    residue: tuple[Residue, ...] = ()
+    order: Stream | None = None
+    payment: Stream | None = None
+    shipping: Stream | None = None
+    stock: Mapping[str, Stream] = field(default_factory=dict)
+    """By SKU, whole: other orders' events are in it too."""
+    gateway: Books | None = None
+    """The payment gateway's own books about the order."""
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The order's own streams."""
+        return tuple(stream for stream in (self.order, self.payment, self.shipping) if stream is not None)
+
+    @property
+    def barrier(self) -> tuple[BarrierEntry, ...]:
+        return tuple(entry for stream in self.streams for entry in stream.barrier)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Sums of minor units."""
+
+    authorized: int = 0
+    captured: int = 0
+    voided: int = 0
+    expired: int = 0
+    astray: tuple[str, ...] = ()
+    """Events about an authorization that there is not."""
+
+    @property
+    def held(self) -> int:
+        return self.authorized - self.captured - self.voided - self.expired
+
+
+def placed_order(evidence: Evidence) -> Placed | None:
+    placed = events_of(evidence.order, "OrderPlaced")
+    return told(placed[0], Placed) if placed else None
+
+
+def holds_of(payment: Stream | None) -> dict[str, tuple[str, int]]:
+    """Each authorization with what became of it, and its amount."""
+    holds: dict[str, tuple[str, int]] = {}
+    for event in events_of(payment, "PaymentAuthorized", *FREED_BY):
+        if event.type == "PaymentAuthorized":
+            authorized = told(event, Authorized)
+            holds[authorized.authorization] = "held", authorized.amount_minor
+        else:
+            authorization = told(event, OfAuthorization).authorization
+            _, amount = holds.get(authorization, ("", 0))
+            holds[authorization] = FREED_BY[event.type], amount
+    return holds
+
+
+def money_of(payment: Stream | None) -> Money:
+    amounts = {
+        authorized.authorization: authorized.amount_minor
+        for authorized in (told(event, Authorized) for event in events_of(payment, "PaymentAuthorized"))
+    }
+    sums: dict[str, Any] = dict.fromkeys(FREED_BY.values(), 0)
+    astray = []
+    for event in events_of(payment, *FREED_BY):
+        authorization = told(event, OfAuthorization).authorization
+        if authorization not in amounts:
+            astray.append(f"{event.type} of {authorization}")
+        sums[FREED_BY[event.type]] += amounts.get(authorization, 0)
+    return Money(authorized=sum(amounts.values()), astray=tuple(astray), **sums)
+
+
+def moved(evidence: Evidence, sku: str, event_type: str) -> int:
+    """How many units of a SKU such events moved for this order."""
+    moves = (told(event, Moved) for event in events_of(evidence.stock.get(sku), event_type))
+    return sum(move.quantity for move in moves if move.order_id == evidence.order_id)
+
+
+def live_shipments(evidence: Evidence) -> int:
+    """Shipments booked and not cancelled, dispatched or not."""
+    booked = events_of(evidence.shipping, "ShipmentBooked")
+    return len(booked) - len(events_of(evidence.shipping, "ShipmentCancelled"))
+
+
+def order_status(evidence: Evidence) -> str:
+    """What the order's last event made of it."""
+    statuses = {"OrderPlaced": "pending", "OrderRejected": "rejected", "OrderConfirmed": "confirmed"}
+    events = events_of(evidence.order, *statuses)
+    return statuses[events[-1].type] if events else "never placed"

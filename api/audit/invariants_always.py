@@ -1,0 +1,149 @@
+"""The invariants that hold for an order at any moment, whatever its saga is doing. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from api.audit.evidence import Evidence, money_of
+from api.audit.service_events import Moved, events_of, told
+from api.audit.verdicts import Verdict, verdict
+from api.services import BarrierEntry, StoredEvent, Stream
+from contracts.wire import Outcome
+
+UNDONE_BY = {
+    "OrderPlaced": "OrderRejected",
+    "PaymentAuthorized": "PaymentVoided",
+    "ShipmentBooked": "ShipmentCancelled",
+    "StockBooked": "StockReturned",
+}
+"""Each effect that can be undone, and what undoes it, under the same key."""
+_EFFECTS = {
+    *UNDONE_BY,
+    *UNDONE_BY.values(),
+    "PaymentCaptured",
+    "OrderConfirmed",
+    "ShipmentDispatched",
+    "StockDispatched",
+}
+_EFFECT_OF_UNDO = {
+    "RejectOrder": "OrderPlaced",
+    "ReleasePayment": "PaymentAuthorized",
+    "CancelShipment": "ShipmentBooked",
+    "AbandonCapture": "PaymentCaptured",
+}
+"""The effect that each compensation takes back, or each fence keeps from happening."""
+_TOMBSTONES = {Outcome.NOTHING_TO_UNDO.value, Outcome.FENCED.value}
+
+
+def each_effect_once(evidence: Evidence) -> Verdict:
+    effects = Counter(
+        (stream.stream, event.type, event.key)
+        for stream in _all_streams(evidence)
+        for event in _ours(stream, evidence)
+        if event.type in _EFFECTS
+    )
+    wrong = [f"{type_} {times} times for {key} in {name}" for (name, type_, key), times in effects.items() if times > 1]
+    return verdict("at most one effect per saga, step and phase", wrong, f"{len(effects)} effects, each once")
+
+
+def compensations_have_their_action(evidence: Evidence) -> Verdict:
+    wrong = [
+        f"{event.type} for {event.key}, but no {effect} before it"
+        for stream in _all_streams(evidence)
+        for effect, undoing in UNDONE_BY.items()
+        for event in _ours(stream, evidence)
+        if event.type == undoing and not _has_before(stream, effect, event)
+    ]
+    seen = []
+    for entry in _undos(evidence):
+        effect = _EFFECT_OF_UNDO[entry.command]
+        happened = _effect(evidence, effect, entry.key)
+        if entry.outcome == Outcome.DONE and happened is None:
+            wrong.append(f"{entry.command} for {entry.key} says done, but there was no {effect}")
+        elif entry.outcome in _TOMBSTONES and happened is not None and not _lapsed(evidence, entry.key):
+            wrong.append(f"{entry.command} for {entry.key} says {entry.outcome}, but there is {effect}")
+        else:
+            what = "a tombstone" if happened is None else f"of {effect}, version {happened.version}"
+            seen.append(f"{entry.command} for {entry.key} is {what}")
+    name = "every compensation names its action or is a tombstone"
+    return verdict(name, wrong, *(seen or ["there is no compensation"]))
+
+
+def nothing_after_a_tombstone(evidence: Evidence) -> Verdict:
+    wrong, barred = [], 0
+    for entry in _undos(evidence):
+        barred += 1
+        effect = _effect(evidence, _EFFECT_OF_UNDO[entry.command], entry.key)
+        # An undo may itself write down what it found at the gateway; that is not a late action.
+        if effect is not None and effect.command != entry.command and effect.recorded_at > entry.recorded_at:
+            wrong.append(f"{effect.type} for {effect.key} came after {entry.command}")
+    return verdict("no effect after its tombstone", wrong, f"{barred} actions are barred, none came later")
+
+
+def money_adds_up(evidence: Evidence) -> Verdict:
+    money = money_of(evidence.payment)
+    line = (
+        f"authorized {money.authorized} = captured {money.captured} + voided {money.voided}"
+        f" + expired {money.expired} + held {money.held}"
+    )
+    wrong = [f"{astray}, which there is not" for astray in money.astray]
+    wrong += [line] if money.held < 0 else []
+    return verdict("authorized money is captured, voided, expired or held", wrong, line)
+
+
+def stock_adds_up(evidence: Evidence) -> Verdict:
+    wrong, seen = [], []
+    for sku, stream in evidence.stock.items():
+        received, booked, returned, dispatched = (
+            sum(told(event, Moved).quantity for event in events_of(stream, event_type))
+            for event_type in ("StockReceived", "StockBooked", "StockReturned", "StockDispatched")
+        )
+        on_hand, still_booked = received - booked + returned, booked - returned - dispatched
+        line = f"{sku}: received {received} = on hand {on_hand} + booked {still_booked} + dispatched {dispatched}"
+        stated = (stream.state or {}).get("on_hand", on_hand)
+        if stated != on_hand:
+            wrong.append(f"{line}, but the service says on hand {stated}")
+        if min((on_hand, still_booked, *_on_hand_over_time(stream))) < 0:
+            wrong.append(f"{line}, and something was negative")
+        seen.append(line)
+    return verdict("stock adds up and is never negative", wrong, *(seen or ["no stock was touched"]))
+
+
+def _all_streams(evidence: Evidence) -> tuple[Stream, ...]:
+    return (*evidence.streams, *evidence.stock.values())
+
+
+def _ours(stream: Stream, evidence: Evidence) -> Iterator[StoredEvent]:
+    """The stream's events about this order: in stock streams there are others' too."""
+    for event in stream.events:
+        if event.data.get("order_id", evidence.order_id) == evidence.order_id:
+            yield event
+
+
+def _undos(evidence: Evidence) -> Iterator[BarrierEntry]:
+    """The compensations and fences that were taken, so that their actions are barred."""
+    taken = {*_TOMBSTONES, Outcome.DONE.value}
+    return (entry for entry in evidence.barrier if entry.command in _EFFECT_OF_UNDO and entry.outcome in taken)
+
+
+def _effect(evidence: Evidence, event_type: str, key: str) -> StoredEvent | None:
+    found = (event for stream in evidence.streams for event in stream.events)
+    return next((event for event in found if event.type == event_type and event.key == key), None)
+
+
+def _has_before(stream: Stream, effect: str, undoing: StoredEvent) -> bool:
+    return any(
+        event.type == effect and event.key == undoing.key and event.version < undoing.version for event in stream.events
+    )
+
+
+def _lapsed(evidence: Evidence, key: str) -> bool:
+    """Whether the effect ended by itself: then there was indeed nothing to undo."""
+    return any(event.data.get("authorization") == key for event in events_of(evidence.payment, "PaymentExpired"))
+
+
+def _on_hand_over_time(stream: Stream) -> Iterator[int]:
+    signs = {"StockReceived": 1, "StockReturned": 1, "StockBooked": -1}
+    on_hand = 0
+    for event in events_of(stream, *signs):
+        on_hand += signs[event.type] * told(event, Moved).quantity
+        yield on_hand

@@ -1,0 +1,54 @@
+"""Whether the invariants hold for one order: a pure function from what the services recorded to verdicts.
+
+Guarantees:
+- It looks at the services' own logs. Of the saga it takes only what it claims to have ended as, to hold it to that.
+- Each verdict carries its evidence, whether it holds or not.
+- While a saga is on its way only those invariants are judged that must hold at any moment.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from api.audit import invariants_always, invariants_at_the_end
+from api.audit.evidence import Evidence
+from api.audit.verdicts import Audit, Verdict
+from contracts.sagas import SagaStatus
+
+
+def audit(evidence: Evidence) -> Audit:
+    """Judges one order by the invariants of what its saga ended as, and by those that always hold.
+
+    Raises:
+        UnreadableEvent: a service's event does not say what it must.
+    """
+    verdicts = (*_at_any_moment(evidence), *_at_the_end(evidence))
+    return Audit(
+        order_id=UUID(evidence.order_id),
+        status=evidence.status,
+        clean=all(verdict.holds for verdict in verdicts),
+        verdicts=verdicts,
+    )
+
+
+def _at_any_moment(evidence: Evidence) -> Iterator[Verdict]:
+    yield invariants_always.each_effect_once(evidence)
+    yield invariants_always.compensations_have_their_action(evidence)
+    yield invariants_always.nothing_after_a_tombstone(evidence)
+    yield invariants_always.money_adds_up(evidence)
+    yield invariants_always.stock_adds_up(evidence)
+
+
+def _at_the_end(evidence: Evidence) -> Iterator[Verdict]:
+    match evidence.status:
+        case SagaStatus.COMPLETED:
+            yield from invariants_at_the_end.completed(evidence)
+        case SagaStatus.COMPENSATED:
+            yield from invariants_at_the_end.compensated(evidence)
+        case SagaStatus.FORCED:
+            yield invariants_at_the_end.residue_is_listed(evidence)
+        case SagaStatus.TERMINATED:
+            yield invariants_at_the_end.all_or_nothing(evidence)
+        case _:
+            # On the way, the gateway may know what the service is just about to write down.
+            return
+    yield invariants_at_the_end.gateway_agrees(evidence)

@@ -1,0 +1,33 @@
+"""Whether the invariants hold for an order, by the services' own logs."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from api.audit.gather import gather
+from api.audit.judge import audit
+from api.audit.service_events import UnreadableEvent
+from api.audit.verdicts import Audit
+from api.services import ORDER, PAYMENT, SHIPPING, ServiceUnreachable, StoredEvent
+from api.web.problems import documented
+from api.web.requests import OrderId, Sagas
+
+router = APIRouter(tags=["orders"])
+
+
+@router.get(
+    "/orders/{order_id}/audit",
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+async def show_audit(order_id: OrderId, sagas: Sagas) -> Audit:
+    """Judge an order by the services' own logs: do the invariants hold that its saga promises?"""
+    # First what the saga claims, then what there is to see of it: never a claim about what came later.
+    view = await sagas.view(order_id)
+    try:
+        return audit(await gather(sagas.services, view))
+    except UnreadableEvent as error:
+        raise ServiceUnreachable(_service_of(error.event), f"has an unreadable event: {error}") from error
+
+
+def _service_of(event: StoredEvent) -> str:
+    return next((service for service in (ORDER, PAYMENT) if event.type.lower().startswith(service)), SHIPPING)

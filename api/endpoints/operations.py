@@ -1,0 +1,107 @@
+"""What may be asked of a running saga: to cancel, and an operator's decisions."""
+
+from contextlib import suppress
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+
+from api.idempotency import key_reused, update_id_of
+from api.order_sagas import ENDED, OrderSagas
+from api.temporal import DecisionTurnedDown, NobodyAnswers, SagaOver
+from api.view.facts import Decided, Fact
+from api.web.problems import ApiProblem, documented, unavailable
+from api.web.requests import KEY_HEADER, KEY_PARAMETER, OrderId, Sagas, documented_body, key_of, read_body
+from contracts.sagas import CancelState, Cause, Decision, SagaView
+from workflows.names import saga_id_of
+
+router = APIRouter(tags=["orders"])
+
+
+@router.post(
+    "/orders/{order_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
+    """Ask for an order to be cancelled. Asking again changes nothing; after the pivot it is too late.
+
+    The answer's `cancel` says how far it got. The last word is the pivot's: `requested` may still become `too_late`.
+    """
+    view = await sagas.view(order_id)
+    if view.cancel is not CancelState.EFFECTIVE and not _is_too_late(sagas, view):
+        # It may have ended in between; what it ended as is seen below.
+        with suppress(SagaOver):
+            await sagas.temporal.cancel(view.saga_id)
+        view = await sagas.view(order_id)
+    if view.cancel is not CancelState.EFFECTIVE and _is_too_late(sagas, view):
+        raise ApiProblem(HTTPStatus.CONFLICT, "TOO_LATE", _why_too_late(view))
+    return view
+
+
+@router.post(
+    "/orders/{order_id}/decisions",
+    status_code=HTTPStatus.ACCEPTED,
+    responses={
+        202: {"model": SagaView, "description": "The saga has taken the decision", "headers": KEY_HEADER},
+        **documented(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+    openapi_extra={**documented_body(Decision), "parameters": [KEY_PARAMETER]},
+)
+async def decide(order_id: OrderId, request: Request, sagas: Sagas) -> SagaView:
+    """Bring an operator's decision about a stuck step. Needs a worker, because the saga itself takes it."""
+    decision = await read_body(request, Decision)
+    update_id = update_id_of(order_id, key_of(request)[0])
+    if decision.step not in {step.name for step in sagas.definition.steps}:
+        raise ApiProblem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "UNKNOWN_STEP", "step: the saga has no such step; see /sagas/order"
+        )
+    if await _was_taken(sagas, order_id, decision, update_id):
+        return await sagas.view(order_id)
+    try:
+        await sagas.temporal.decide(saga_id_of(order_id), decision, update_id)
+    except SagaOver:
+        raise _not_possible("the saga has ended, so there is nothing to decide") from None
+    except DecisionTurnedDown as turned_down:
+        raise _not_possible(str(turned_down)) from None
+    except NobodyAnswers:
+        raise unavailable(
+            "NO_WORKER",
+            "no worker took the decision in time; it may still be taken, so ask again with the same Idempotency-Key",
+            sagas.settings.retry_after_s,
+        ) from None
+    return await sagas.view(order_id)
+
+
+async def _was_taken(sagas: OrderSagas, order_id: OrderId, decision: Decision, update_id: str) -> bool:
+    """Whether this decision was taken before under this key, which also a saga that has ended still knows."""
+    facts: list[Fact] = sagas.facts_of(await sagas.snapshot(order_id))
+    for fact in facts:
+        if isinstance(fact, Decided) and fact.update_id == update_id:
+            if fact.decision != decision:
+                raise key_reused(Decision)
+            return True
+    return False
+
+
+def _not_possible(detail: str) -> ApiProblem:
+    return ApiProblem(HTTPStatus.CONFLICT, "DECISION_NOT_POSSIBLE", detail)
+
+
+def _is_too_late(sagas: OrderSagas, view: SagaView) -> bool:
+    pivot = sagas.definition.pivot
+    happened = pivot is not None and any(step.name == pivot.name and step.state == "succeeded" for step in view.steps)
+    return (view.status in ENDED and view.cause is not Cause.CANCELLED) or happened
+
+
+def _why_too_late(view: SagaView) -> str:
+    if view.status in ENDED:
+        return f"the saga has ended {view.status}"
+    return "the payment is captured, so the saga only goes forward now"

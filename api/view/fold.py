@@ -1,0 +1,308 @@
+"""The view of a saga: a pure fold of what Temporal has recorded. It needs no worker and asks nobody.
+
+Local activities are recorded when their workflow task completes, so a view shows a fast step when it is over, not
+while it runs. Retries that were stopped between two attempts leave no count behind: `attempts` is then a lower bound.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from api.view import facts
+from api.view.facts import Answer, Ending, Fact, Half, Pending
+from contracts.faults import Phase
+from contracts.sagas import (
+    CancelState,
+    Cause,
+    DecisionKind,
+    Links,
+    Residue,
+    SagaStatus,
+    SagaView,
+    StepFailure,
+    StepKind,
+    StepState,
+    StepView,
+)
+from contracts.wire import Outcome
+from workflows.names import FAILED_STEP, FAILURE_CODE, SAGA_CAUSE, SAGA_STATUS
+from workflows.order_commands import OrderSagaInput
+from workflows.saga.definition import SagaDefinition, Step
+
+
+def fold(
+    recorded: Iterable[Fact],
+    definition: SagaDefinition,
+    links: Links,
+    *,
+    pending: Sequence[Pending] = (),
+    cancel_requested: bool = False,
+    reported_problem: str | None = None,
+) -> SagaView:
+    """The saga's view after all these facts.
+
+    The rest is what Temporal knows beyond the history: unsettled activities, a cancellation that the workflow has not
+    been shown yet, and a workflow task that keeps failing.
+
+    Raises:
+        UnreadableHistory: the facts do not begin with a saga's start.
+    """
+    state = _State(definition)
+    state.cancel_asked = cancel_requested
+    for fact in recorded:
+        state.apply(fact)
+    state.attach(pending)
+    if not state.closed:
+        # Only the first failure of a task in a row is written into the history.
+        state.suspended = state.suspended or reported_problem
+    return state.view(links)
+
+
+@dataclass(slots=True)
+class _Operation:
+    """One half of a step, as far as it got."""
+
+    attempts: int = 0
+    path: Literal["fast", "durable"] | None = None
+    answer: Answer | None = None
+    in_flight: bool = False
+    stuck: bool = False
+    skipped: bool = False
+    last_failure: str | None = None
+    pending: Pending | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.path is not None
+
+    @property
+    def done(self) -> bool:
+        return self.answer is not None and self.answer.ending is Ending.DONE
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.answer.outcome if self.answer else None
+
+    def settle(self, answer: Answer, attempts: int) -> None:
+        self.attempts += attempts
+        self.in_flight = False
+        self.answer = answer
+        if answer.ending in (Ending.FAILED, Ending.REFUSED):
+            self.last_failure = answer.message
+        if self.done:
+            self.stuck = self.skipped = False
+
+
+@dataclass(slots=True)
+class _State:
+    definition: SagaDefinition
+    saga: OrderSagaInput | None = None
+    started_at: datetime | None = None
+    cancel_asked: bool = False
+    suspended: str | None = None
+    closed: facts.Closed | None = None
+    attributes: dict[str, str | None] = field(default_factory=dict)
+    operations: dict[Half, _Operation] = field(default_factory=dict)
+
+    def apply(self, fact: Fact) -> None:
+        match fact:
+            case facts.Started(saga=saga, at=at):
+                self.saga, self.started_at = saga, at
+            case facts.FastAttempt(half=half, answer=answer):
+                operation = self._of(half)
+                operation.path = "fast"
+                operation.settle(answer, 1)
+                self._note_stuck(half, operation, exhausted=False)
+            case facts.Scheduled(half=half, unlimited=unlimited):
+                operation = self._of(half)
+                operation.path, operation.in_flight = "durable", True
+                operation.stuck = operation.stuck or unlimited
+            case facts.Settled(half=half, answer=answer, attempts=attempts):
+                operation = self._of(half)
+                operation.settle(answer, attempts)
+                self._note_stuck(half, operation, exhausted=answer.ending is Ending.FAILED)
+            case facts.CancelAsked():
+                self.cancel_asked = True
+            case facts.Shown(attributes=attributes):
+                self.attributes |= attributes
+            case facts.Decided(decision=decision):
+                self._decide(decision.step, decision.decision)
+            case facts.TaskDone() | facts.TaskLost() | facts.Reset():
+                self.suspended = None
+            case facts.TaskFailed(message=message):
+                self.suspended = message or "a workflow task failed"
+            case facts.Closed():
+                self.closed, self.suspended = fact, None
+
+    def attach(self, pending: Sequence[Pending]) -> None:
+        names = {
+            operation.name: Half(step.name, phase)
+            for step in self.definition.steps
+            for phase, operation in ((Phase.ACTION, step.action), (Phase.COMPENSATION, step.undo))
+            if operation
+        }
+        for one in pending:
+            operation = self.operations.get(names[one.activity]) if one.activity in names else None
+            # A description read a moment earlier than the history may still tell of what is settled by now.
+            if operation is None or not operation.in_flight:
+                continue
+            operation.pending = one
+            operation.attempts += one.attempt - 1 if one.between_attempts else one.attempt
+            operation.last_failure = one.last_failure or operation.last_failure
+
+    def view(self, links: Links) -> SagaView:
+        if self.saga is None or self.started_at is None:
+            raise facts.UnreadableHistory("the history does not begin with the start of a saga")
+        status, cause = self._status(), self._cause()
+        return SagaView(
+            order_id=self.saga.order_id,
+            saga_id=self.saga.saga_id,
+            status=status,
+            cause=cause,
+            cancel=self._cancel(cause),
+            total_minor=self.saga.order.total_minor,
+            currency=self.saga.order.currency,
+            failure=self._failure(),
+            residue=self._residue(),
+            steps=tuple(self._step(step, status) for step in self.definition.steps),
+            started_at=self.started_at,
+            ended_at=self.closed.at if self.closed else None,
+            suspended=self.suspended,
+            links=links,
+        )
+
+    def _of(self, half: Half) -> _Operation:
+        return self.operations.setdefault(half, _Operation())
+
+    def _peek(self, step: str, phase: Phase) -> _Operation:
+        return self.operations.get(Half(step, phase)) or _Operation()
+
+    def _note_stuck(self, half: Half, operation: _Operation, *, exhausted: bool) -> None:
+        """What must not fail is stuck once its counted attempts ran out, or when it is refused."""
+        kind = self.definition.step(half.step).kind
+        refused = operation.answer is not None and operation.answer.ending is Ending.REFUSED
+        if half.phase is Phase.COMPENSATION or kind is StepKind.RETRIABLE:
+            operation.stuck = operation.stuck or exhausted or refused
+        elif kind is StepKind.PIVOT:
+            # A pivot's refusal is an answer, and turns the saga.
+            operation.stuck = (operation.stuck or exhausted) and not refused
+
+    def _decide(self, step: str, decision: DecisionKind) -> None:
+        for phase in (Phase.COMPENSATION, Phase.ACTION):
+            operation = self.operations.get(Half(step, phase))
+            if operation is not None and operation.stuck:
+                if decision is not DecisionKind.RETRY:
+                    operation.skipped, operation.stuck = True, False
+                return
+
+    def _status(self) -> SagaStatus:
+        if self.closed:
+            return self.closed.status
+        return SagaStatus(self.attributes.get(SAGA_STATUS.name) or SagaStatus.RUNNING)
+
+    def _cause(self) -> Cause | None:
+        told = self.closed.details.get("cause") if self.closed else None
+        told = told or self.attributes.get(SAGA_CAUSE.name)
+        return Cause(told) if told else None
+
+    def _cancel(self, cause: Cause | None) -> CancelState | None:
+        if not self.cancel_asked:
+            return None
+        if cause is Cause.CANCELLED:
+            return CancelState.EFFECTIVE
+        return CancelState.TOO_LATE if self.closed or self._pivot_happened() else CancelState.REQUESTED
+
+    def _pivot_happened(self) -> bool:
+        pivot = self.definition.pivot
+        return pivot is not None and self._happened(pivot)
+
+    def _happened(self, pivot: Step) -> bool:
+        fence = self._peek(pivot.name, Phase.COMPENSATION)
+        return self._peek(pivot.name, Phase.ACTION).done or fence.outcome is Outcome.ALREADY_DONE
+
+    def _failure(self) -> StepFailure | None:
+        told = self.closed.details.get("failure") if self.closed else None
+        if told:
+            return StepFailure.model_validate(told)
+        step, code = self.attributes.get(FAILED_STEP.name), self.attributes.get(FAILURE_CODE.name)
+        if not step or not code:
+            return None
+        for phase in (Phase.COMPENSATION, Phase.ACTION):
+            answer = self._peek(step, phase).answer
+            if answer is not None and answer.code == code:
+                return StepFailure(step=step, code=code, message=answer.message)
+        return StepFailure(step=step, code=code, message=_MESSAGES.get(code, code))
+
+    def _residue(self) -> tuple[Residue, ...]:
+        if self.closed:
+            return tuple(Residue.model_validate(one) for one in self.closed.details.get("residue", ()))
+        return tuple(
+            Residue(step=half.step, phase=half.phase)
+            for half, operation in sorted(self.operations.items())
+            if operation.skipped and not self._is_pivot(half.step)
+        )
+
+    def _is_pivot(self, step: str) -> bool:
+        return self.definition.step(step).kind is StepKind.PIVOT
+
+    def _step(self, step: Step, status: SagaStatus) -> StepView:
+        action, undo = self._peek(step.name, Phase.ACTION), self._peek(step.name, Phase.COMPENSATION)
+        shown = undo if undo.known else action
+        if undo.known:
+            state = self._undo_state(step, action, undo)
+        elif step.kind is StepKind.COMPENSATABLE and self._pivot_happened():
+            # Perhaps in a run of which this history knows nothing; but without this step there is no pivot.
+            state = StepState.SUCCEEDED
+        else:
+            state = _action_state(step, action, status)
+        return StepView(
+            name=step.name,
+            kind=step.kind,
+            state=state,
+            attempts=action.attempts,
+            path=action.path,
+            compensation_attempts=undo.attempts,
+            last_failure=shown.last_failure or action.last_failure,
+            next_attempt_at=shown.pending.next_attempt_at if shown.pending and not self.closed else None,
+        )
+
+    def _undo_state(self, step: Step, action: _Operation, undo: _Operation) -> StepState:
+        if undo.skipped:
+            return StepState.SKIPPED
+        if undo.stuck:
+            return StepState.STUCK
+        if not undo.done:
+            return StepState.COMPENSATING
+        if undo.outcome is Outcome.ALREADY_DONE:
+            return StepState.SUCCEEDED
+        if undo.outcome is Outcome.DONE and step.kind is not StepKind.PIVOT:
+            return StepState.COMPENSATED
+        # Nothing had happened, and nothing will: say why, where there was an answer.
+        refused = action.answer is not None and action.answer.ending is Ending.REFUSED
+        return StepState.REFUSED if refused else StepState.NOTHING_TO_UNDO
+
+
+_GOING_ON = (SagaStatus.RUNNING, SagaStatus.UNWINDING, SagaStatus.STUCK)
+_MESSAGES = {"DEADLINE": "the deadline passed before the step", "UNKNOWN": "no attempt has been made"}
+
+
+def _action_state(step: Step, action: _Operation, status: SagaStatus) -> StepState:
+    if not action.known:
+        return StepState.PENDING
+    if action.skipped:
+        return StepState.FAILED if step.kind is StepKind.PIVOT else StepState.SKIPPED
+    if action.stuck:
+        return StepState.STUCK
+    if action.in_flight:
+        waits = action.pending is not None and action.pending.between_attempts and action.pending.attempt > 1
+        return StepState.WAITING if waits and status in _GOING_ON else StepState.STARTED
+    if action.answer is None or action.answer.ending is Ending.INTERRUPTED:
+        # Its effect is unknown: it may have happened.
+        return StepState.STARTED
+    if action.answer.ending is Ending.DONE:
+        return StepState.SUCCEEDED
+    if action.answer.ending is Ending.REFUSED:
+        return StepState.REFUSED
+    goes_on = status is SagaStatus.RUNNING and action.path == "fast"
+    return StepState.WAITING if goes_on else StepState.FAILED

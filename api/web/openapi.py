@@ -1,0 +1,44 @@
+"""The OpenAPI document: FastAPI's, with what FastAPI cannot know."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api.web.openapi_examples import add_examples
+from api.web.problems import documented
+from contracts.orders import Order
+from contracts.sagas import Decision
+from contracts.wire import Problem
+
+_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+"""How FastAPI would answer malformed input; we answer a problem."""
+
+
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    # Bodies are parsed by us and problems are no response models, so FastAPI has seen neither.
+    _, unseen = models_json_schema(
+        [(Order, "validation"), (Decision, "validation"), (Problem, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = document["components"]["schemas"]
+    schemas |= unseen["$defs"]
+    add_examples(schemas)
+    for name in _FASTAPIS_OWN:
+        schemas.pop(name, None)
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            _correct(method, operation["responses"])
+    return document
+
+
+def _correct(method: str, responses: dict[str, Any]) -> None:
+    """Leaves only problems as errors, and adds the limit on bodies, which holds before any endpoint is asked."""
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]
+    if method == "post":
+        for status, response in documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE).items():
+            responses.setdefault(str(status), response)

@@ -1,0 +1,123 @@
+"""One example of each model in the OpenAPI document, taken from one order that was out of stock."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from api.audit.verdicts import Audit, Verdict
+from api.endpoints.events import OrderEvents, ServiceEvent
+from api.endpoints.health import Health
+from contracts.faults import Fault, FaultKind, Phase
+from contracts.orders import Address, Line
+from contracts.sagas import (
+    Cause,
+    HistoryEntry,
+    HistoryPage,
+    Links,
+    Residue,
+    SagaStatus,
+    SagaView,
+    StepFailure,
+    StepKind,
+    StepState,
+    StepView,
+)
+from workflows.order_saga import ORDER_SAGA_DEFINITION
+
+_ORDER_ID = UUID("0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52")
+_SAGA_ID = f"order-{_ORDER_ID}"
+_PATH = f"/orders/{_ORDER_ID}"
+_BEGAN = datetime(2026, 10, 1, 9, 30, 0, tzinfo=UTC)
+_ENDED = datetime(2026, 10, 1, 9, 30, 0, 52_000, tzinfo=UTC)
+
+_LINKS = Links(
+    self=_PATH,
+    history=f"{_PATH}/history",
+    events=f"{_PATH}/events",
+    temporal_ui=f"http://localhost:8233/namespaces/amends/workflows/{_SAGA_ID}",
+)
+_FAILURE = StepFailure(step="book_shipment", code="OUT_OF_STOCK", message="not enough on hand of BOOK-1 (2 of 1)")
+_STATES = {
+    "place_order": StepState.COMPENSATED,
+    "authorize_payment": StepState.COMPENSATED,
+    "book_shipment": StepState.REFUSED,
+}
+_VIEW = SagaView(
+    order_id=_ORDER_ID,
+    saga_id=_SAGA_ID,
+    status=SagaStatus.COMPENSATED,
+    cause=Cause.REFUSED,
+    total_minor=2500,
+    currency="EUR",
+    failure=_FAILURE,
+    steps=tuple(
+        StepView(
+            name=step.name,
+            kind=step.kind,
+            state=_STATES.get(step.name, StepState.PENDING),
+            attempts=int(step.name in _STATES),
+            path="fast" if step.name in _STATES else None,
+            compensation_attempts=int(step.name in _STATES and step.kind is StepKind.COMPENSATABLE),
+        )
+        for step in ORDER_SAGA_DEFINITION.steps
+    ),
+    started_at=_BEGAN,
+    ended_at=_ENDED,
+    links=_LINKS,
+)
+_ENTRY = HistoryEntry(
+    event_id=7,
+    at=_BEGAN,
+    what="book_shipment was refused: OUT_OF_STOCK.",
+    step="book_shipment",
+    phase=Phase.ACTION,
+    path="fast",
+    attempt=1,
+    outcome="refused",
+    detail=_FAILURE.message,
+)
+_EVENT = ServiceEvent(
+    service="order",
+    stream=str(_ORDER_ID),
+    position=17,
+    version=2,
+    type="OrderRejected",
+    data={"cause": "refused"},
+    key=f"{_SAGA_ID}:place_order",
+    command="RejectOrder",
+    saga_id=_SAGA_ID,
+    recorded_at=_ENDED,
+)
+_VERDICT = Verdict(invariant="the stock is as before", holds=True, evidence=("BOOK-1: 2 taken, 2 returned",))
+_DEFINITION = ORDER_SAGA_DEFINITION.view()
+
+EXAMPLES: tuple[BaseModel, ...] = (
+    _VIEW,
+    _VIEW.steps[0],
+    _FAILURE,
+    _LINKS,
+    Residue(step="authorize_payment", phase=Phase.COMPENSATION),
+    HistoryPage(order_id=_ORDER_ID, saga_id=_SAGA_ID, entries=(_ENTRY,), next=f"{_PATH}/history?after=7&limit=1"),
+    _ENTRY,
+    OrderEvents(order_id=_ORDER_ID, events=(_EVENT,)),
+    _EVENT,
+    Audit(order_id=_ORDER_ID, status=SagaStatus.COMPENSATED, clean=True, verdicts=(_VERDICT,)),
+    _VERDICT,
+    _DEFINITION,
+    _DEFINITION.places[0][0],
+    Health(status="live"),
+    Line(sku="BOOK-1", quantity=2, unit_price_minor=1250),
+    Address(name="Ada L.", line1="1 Main St", city="Berlin", postal_code="10115", country="DE"),
+    Fault(step="book_shipment", kind=FaultKind.LOST_REPLY, times=2),
+)
+
+
+def add_examples(schemas: dict[str, Any], examples: Iterable[BaseModel] = EXAMPLES) -> None:
+    """Gives each of the schemas that has none its example."""
+    for example in examples:
+        schema = schemas.get(type(example).__name__)
+        if schema is not None and "examples" not in schema:
+            schema["examples"] = [example.model_dump(mode="json")]

@@ -1,0 +1,98 @@
+"""What endpoints take from a request: an order's id, the idempotency key, the preferred wait, and the body.
+
+Bodies become models straight from the bytes, by one strict JSON parser. A parser that is lenient first (NaN, lone
+surrogates, huge numbers) lets odd values travel until something else chokes on them; here they end at the door.
+"""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel, ValidationError
+
+from api.order_sagas import OrderSagas
+from api.web.middleware import KEY, KEY_GIVEN
+from api.web.problems import ApiProblem, malformed, order_not_found
+from contracts.wire import IDEMPOTENCY_KEY_HEADER
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+_EXAMPLE = "0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52"
+
+
+def _sagas(request: Request) -> OrderSagas:
+    sagas: OrderSagas = request.app.state.sagas
+    return sagas
+
+
+def _order_id(order_id: Annotated[str, Path(description="The order's id, a UUID", examples=[_EXAMPLE])]) -> UUID:
+    if not _UUID.fullmatch(order_id):
+        raise order_not_found(order_id)
+    return UUID(order_id)
+
+
+Sagas = Annotated[OrderSagas, Depends(_sagas)]
+OrderId = Annotated[UUID, Depends(_order_id)]
+
+
+def key_of(request: Request) -> tuple[str, bool]:
+    """The idempotency key, and whether the caller chose it."""
+    return getattr(request.state, KEY), getattr(request.state, KEY_GIVEN)
+
+
+def preferred_wait_s(headers: Iterable[str], max_wait_s: int) -> int | None:
+    """How long the caller would wait, at most `max_wait_s`; None where nothing (sensible) is said.
+
+    Of RFC 7240's `Prefer` only `wait=N` means something here. As the RFC asks, the first `wait` counts, and whatever
+    is not understood is ignored.
+    """
+    for header in headers:
+        for preference in header.split(","):
+            match = _WAIT.fullmatch(preference.partition(";")[0].strip())
+            if match:
+                return min(int(match[1]), max_wait_s)
+    return None
+
+
+async def read_body(request: Request, model: type[Model]) -> Model:
+    """The body as the model.
+
+    Raises:
+        ApiProblem: 415 no JSON by its media type, 400 no JSON by its content, 422 not what the model asks for.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise ApiProblem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "NOT_JSON", "send JSON, with `Content-Type: application/json`"
+        )
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            problem = malformed(error)
+            raise ApiProblem(HTTPStatus.BAD_REQUEST, "MALFORMED_JSON", problem.detail) from None
+        raise malformed(error) from None
+
+
+def documented_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body for the OpenAPI document, which is written without FastAPI's own parsing."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+KEY_PARAMETER = {
+    "name": IDEMPOTENCY_KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key and body again is the same request. Made up, and returned, where it is absent.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "example": "9a1f6c1e-cart-77",
+}
+KEY_HEADER = {
+    IDEMPOTENCY_KEY_HEADER: {"description": "The key to send a request again with", "schema": {"type": "string"}}
+}

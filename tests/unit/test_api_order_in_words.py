@@ -1,0 +1,48 @@
+"""Orders in a few words, within what Temporal keeps of them."""
+
+import pytest
+
+from api.order_in_words import amount, details_of, summary_of
+from contracts.currencies import CODES
+from tests.support.orders import parsed_order
+
+LINE = {"sku": "BOOK-1", "quantity": 2, "unit_price_minor": 1250}
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [(2500, "EUR", "25.00 EUR"), (5, "USD", "0.05 USD"), (300, "JPY", "300 JPY"), (1234, "KWD", "1.234 KWD")],
+)
+def test_amount_when_written_then_with_the_currencys_digits(minor: int, currency: str, text: str) -> None:
+    assert currency in CODES
+    assert amount(minor, currency) == text
+
+
+def test_summary_when_one_line_then_who_what_and_how_much() -> None:
+    assert summary_of(parsed_order()) == "Order of cust-1: 2 × BOOK-1, 25.00 EUR"  # noqa: RUF001
+
+
+def test_summary_when_the_largest_order_then_within_400_bytes() -> None:
+    lines = [
+        {"sku": f"S{number:03}" + "x" * 196, "quantity": 10**6, "unit_price_minor": 10**9} for number in range(100)
+    ]
+
+    assert len(summary_of(parsed_order(customer_id="\U0001f600" * 200, lines=lines)).encode()) <= 400
+
+
+def test_details_when_the_largest_order_then_within_20_000_bytes() -> None:
+    lines = [
+        {"sku": f"S{number:03}" + "x" * 196, "quantity": 10**6, "unit_price_minor": 10**9} for number in range(100)
+    ]
+    faults = [{"step": "x" * 100, "kind": "lost_reply", "times": 1000}] * 100
+
+    details = details_of(parsed_order(lines=lines, faults=faults))
+
+    assert len(details.encode()) <= 20_000
+    assert "and 80 more" in details
+
+
+def test_details_when_faults_are_injected_then_told() -> None:
+    faults = [{"step": "book_shipment", "kind": "error", "times": "always"}]
+
+    assert "- book_shipment, action: error always" in details_of(parsed_order(faults=faults))
