@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -123,6 +123,15 @@ class System:
     def resume(self, part: str) -> None:
         os.kill(self.pid(part), signal.SIGCONT)
 
+    @contextmanager
+    def frozen(self, part: str) -> Iterator[None]:
+        """Freezes the part as long as the context lasts."""
+        self.pause(part)
+        try:
+            yield
+        finally:
+            self.resume(part)
+
     async def healthy(self, part: str, *, restarts: int = 0) -> PartState:
         """Waits until the part is healthy after at least so many restarts."""
 
@@ -150,6 +159,15 @@ class System:
         """Kills the supervisor alone."""
         assert self._up is not None
         self._up.kill()
+        self._up.wait()
+
+    def kill_everything(self) -> None:
+        """As a power cut would: nobody can do anything about anybody's end."""
+        assert self._up is not None
+        pids = self.pids()
+        self._up.send_signal(signal.SIGSTOP)
+        for pid in (*pids, self._up.pid):
+            os.kill(pid, signal.SIGKILL)
         self._up.wait()
 
 
