@@ -1,0 +1,106 @@
+"""What the documents name exists: files, symbols, links, examples.
+
+What the README's commands answer is tested in tests/e2e/test_readme.py, which needs a running system.
+"""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.orders import Order
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
+
+_CODE = re.compile(r"```.*?```", re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_NAMED = re.compile(r"`([\w./-]+\.(?:py|md|json|toml|sh))(?:::([\w.]+))?`")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def _documents() -> list[Path]:
+    # Not by walking the folders: data and virtual environments lie in them, too.
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in sorted(listed.stdout.splitlines()) if (ROOT / name).exists()]
+
+
+def _name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def _prose(document: Path) -> str:
+    return _CODE.sub("", document.read_text())
+
+
+def _symbols(file: Path) -> set[str]:
+    """What a module defines at its top, and in its classes as `Class.member`."""
+    return set(_defined(ast.parse(file.read_text()).body))
+
+
+def _defined(body: list[ast.stmt], within: str = "") -> Iterator[str]:
+    for node in body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield within + name
+            case ast.ClassDef(name=name):
+                yield within + name
+                yield from _defined(node.body, f"{within}{name}.")
+            case ast.Assign(targets=targets):
+                yield from (within + target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield within + name
+
+
+def _anchors(document: Path) -> set[str]:
+    """The headings as they stand in links."""
+    headings = _HEADING.findall(_prose(document))
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", _documents(), ids=_name)
+class TestDocument:
+    def test_links_when_relative_lead_somewhere(self, document: Path) -> None:
+        lost = []
+        for link in _LINK.findall(_prose(document)):
+            path, _, anchor = link.partition("#")
+            target = (document.parent / path).resolve() if path else document
+            if "://" not in link and not (target.exists() and (not anchor or anchor in _anchors(target))):
+                lost.append(link)
+
+        assert lost == []
+
+    def test_files_when_named_with_their_folder_exist(self, document: Path) -> None:
+        named = {path for path, _ in _NAMED.findall(_prose(document)) if "/" in path}
+
+        assert {path for path in named if not (ROOT / path).exists()} == set()
+
+    def test_symbols_when_named_with_their_file_are_defined_there(self, document: Path) -> None:
+        named = [(path, symbol) for path, symbol in _NAMED.findall(_prose(document)) if symbol]
+
+        assert [f"{path}::{symbol}" for path, symbol in named if symbol not in _symbols(ROOT / path)] == []
+
+
+def test_tour_when_read_has_eight_stops_that_each_name_a_symbol() -> None:
+    stops = (ROOT / "docs" / "tour.md").read_text().split("\n## ")[1:]
+
+    assert [bool(re.search(r"`[\w/]+\.py::\w", stop)) for stop in stops] == [True] * 8
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=_name)
+def test_example_when_parsed_is_an_order(example: Path) -> None:
+    Order.model_validate_json(example.read_bytes())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=_name)
+def test_example_when_there_is_tried_in_the_readme(example: Path) -> None:
+    assert f"@examples/{example.name}" in (ROOT / "README.md").read_text()
