@@ -136,6 +136,12 @@ class Shop:
         assert response.status_code == httpx.codes.OK, response.text
         return {name: value for name, value in response.json().items() if name not in ("sku", "version")}
 
+    async def money_at_the_gateway(self, order: SagaView) -> list[tuple[str, int]]:
+        """What became of each hold that the gateway has in its own books for the order, and its amount."""
+        response = await self._http.get(f"{self.system.urls.payment}/gateway/books/{order.order_id}")
+        assert response.status_code == httpx.codes.OK, response.text
+        return [(hold["state"], hold["amount_minor"]) for hold in response.json()["holds"]]
+
     async def temporal(self) -> Client:
         return await Client.connect(self.system.urls.temporal, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
 
