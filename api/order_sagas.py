@@ -10,14 +10,15 @@ from api.config import ApiSettings
 from api.fault_plans import check_faults
 from api.idempotency import digest_of, key_reused, order_id_of
 from api.services import ORDER, Services, ServiceUnreachable
-from api.temporal import SagaUnknown, Snapshot, Temporal
-from api.view.facts import Fact
+from api.temporal import SagaOver, SagaUnknown, Snapshot, Temporal
+from api.view.cancel_reason import reason_for
+from api.view.facts import Fact, Pending
 from api.view.fold import fold
 from api.view.forgotten import archived_view, is_same_order
 from api.view.temporal_events import read_facts, read_pending
 from api.web.problems import order_not_found
 from contracts.orders import Order
-from contracts.sagas import Links, SagaStatus, SagaView
+from contracts.sagas import Decision, Links, RecordedDecision, SagaStatus, SagaView
 from workflows.names import saga_id_of
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import ORDER_SAGA_DEFINITION
@@ -98,6 +99,29 @@ class OrderSagas:
         await self.temporal.until_closed(saga_id_of(order_id), deadline)
         return await self.view(order_id)
 
+    async def cancel(self, order_id: UUID) -> None:
+        """Asks Temporal to cancel the saga.
+
+        Raises:
+            SagaOver: it has ended.
+        """
+        saga_id = saga_id_of(order_id)
+        await self.temporal.cancel(saga_id, reason_for(await self._pending(saga_id)))
+
+    async def decide(self, order_id: UUID, decision: Decision, update_id: str) -> None:
+        """Brings an operator's decision to the saga. The same update id again is the same decision.
+
+        Raises:
+            SagaOver: it has ended.
+            DecisionTurnedDown: the decision makes no sense now.
+            NobodyAnswers: no worker took it in time.
+        """
+        saga_id, step = saga_id_of(order_id), self.definition.step(decision.step)
+        activities = {operation.name for operation in (step.action, step.undo) if operation}
+        attempts = [one.attempts for one in await self._pending(saga_id) if one.activity in activities]
+        recorded = RecordedDecision(**dict(decision), attempts_before=sum(attempts))
+        await self.temporal.decide(saga_id, recorded, update_id)
+
     def links(self, order_id: UUID) -> Links:
         path = f"/orders/{order_id}"
         ui = self.settings.temporal_ui_url.rstrip("/")
@@ -113,6 +137,12 @@ class OrderSagas:
         if order.deadline_s is None:
             return policy
         return Policy.model_validate({**policy.model_dump(), "deadline_s": order.deadline_s})
+
+    async def _pending(self, saga_id: str) -> list[Pending]:
+        try:
+            return read_pending((await self.temporal.describe(saga_id)).pending_activities)
+        except SagaUnknown:
+            raise SagaOver(saga_id) from None
 
     async def _is_forgotten(self, order_id: UUID, order: Order) -> bool:
         """Whether this very order was taken so long ago that Temporal has forgotten it.

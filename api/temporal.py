@@ -37,7 +37,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.config import ApiSettings
 from api.order_in_words import details_of, summary_of
-from contracts.sagas import Decision, SagaStatus
+from contracts.sagas import RecordedDecision, SagaStatus
 from workflows import names
 from workflows.converter import DATA_CONVERTER
 from workflows.order_commands import OrderSagaInput
@@ -155,6 +155,15 @@ class Temporal:
                 description = again
         return Snapshot(description, events)
 
+    async def describe(self, saga_id: str) -> DescribeWorkflowExecutionResponse:
+        """What Temporal knows now beside the history.
+
+        Raises:
+            SagaUnknown: it knows nothing.
+        """
+        async with self._reaching():
+            return await self._describe(saga_id)
+
     async def until_closed(self, saga_id: str, deadline: datetime) -> None:
         """Returns when the saga's run has closed, or at the deadline, whichever comes first."""
         seconds = (deadline - datetime.now(deadline.tzinfo)).total_seconds()
@@ -173,7 +182,7 @@ class Temporal:
             # The order is on its way; a caller who waits is then told what is known, by a read of its own.
             return
 
-    async def cancel(self, saga_id: str) -> None:
+    async def cancel(self, saga_id: str, reason: str) -> None:
         """Asks Temporal to cancel the saga. Asking again changes nothing.
 
         Raises:
@@ -181,13 +190,13 @@ class Temporal:
         """
         async with self._reaching():
             try:
-                await self._client.get_workflow_handle(saga_id).cancel()
+                await self._client.get_workflow_handle(saga_id).cancel(reason=reason)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise SagaOver(saga_id) from None
                 raise
 
-    async def decide(self, saga_id: str, decision: Decision, update_id: str) -> None:
+    async def decide(self, saga_id: str, decision: RecordedDecision, update_id: str) -> None:
         """Brings an operator's decision to the saga. The same update id again is the same decision.
 
         Raises:

@@ -155,6 +155,13 @@ class Decision(Contract):
     """From now on this saga sends no injected faults any more."""
 
 
+class RecordedDecision(Decision):
+    """A decision as the saga is told it, and as its history keeps it."""
+
+    attempts_before: Annotated[int, Field(ge=0)] = 0
+    """How often the stuck activity had been attempted. Temporal forgets that when a decision stops its retries."""
+
+
 class StepDefinitionView(Contract):
     name: str
     kind: StepKind

@@ -1,5 +1,6 @@
 """What may be asked of a running saga: to cancel, and an operator's decisions."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -12,7 +13,6 @@ from api.view.facts import Decided, Fact
 from api.web.problems import ApiProblem, documented, unavailable
 from api.web.requests import KEY_HEADER, KEY_PARAMETER, OrderId, Sagas, documented_body, key_of, read_body
 from contracts.sagas import CancelState, Cause, Decision, SagaView
-from workflows.names import saga_id_of
 
 router = APIRouter(tags=["orders"])
 
@@ -31,7 +31,7 @@ async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
     if view.cancel is not CancelState.EFFECTIVE and not _is_too_late(sagas, view):
         # It may have ended in between; what it ended as is seen below.
         with suppress(SagaOver):
-            await sagas.temporal.cancel(view.saga_id)
+            await sagas.cancel(order_id)
         view = await sagas.view(order_id)
     if view.cancel is not CancelState.EFFECTIVE and _is_too_late(sagas, view):
         raise ApiProblem(HTTPStatus.CONFLICT, "TOO_LATE", _why_too_late(view))
@@ -63,10 +63,10 @@ async def decide(order_id: OrderId, request: Request, sagas: Sagas) -> SagaView:
         raise ApiProblem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "UNKNOWN_STEP", "step: the saga has no such step; see /sagas/order"
         )
-    if await _was_taken(sagas, order_id, decision, update_id):
+    if _was_taken(sagas.facts_of(await sagas.snapshot(order_id)), decision, update_id):
         return await sagas.view(order_id)
     try:
-        await sagas.temporal.decide(saga_id_of(order_id), decision, update_id)
+        await sagas.decide(order_id, decision, update_id)
     except SagaOver:
         raise _not_possible("the saga has ended, so there is nothing to decide") from None
     except DecisionTurnedDown as turned_down:
@@ -80,12 +80,11 @@ async def decide(order_id: OrderId, request: Request, sagas: Sagas) -> SagaView:
     return await sagas.view(order_id)
 
 
-async def _was_taken(sagas: OrderSagas, order_id: OrderId, decision: Decision, update_id: str) -> bool:
+def _was_taken(facts: Iterable[Fact], decision: Decision, update_id: str) -> bool:
     """Whether this decision was taken before under this key, which also a saga that has ended still knows."""
-    facts: list[Fact] = sagas.facts_of(await sagas.snapshot(order_id))
     for fact in facts:
         if isinstance(fact, Decided) and fact.update_id == update_id:
-            if fact.decision != decision:
+            if fact.decision.model_dump(exclude={"attempts_before"}) != decision.model_dump():
                 raise key_reused(Decision)
             return True
     return False

@@ -1,12 +1,13 @@
 """The facts of a saga: what Temporal's events say, in the words of sagas. `temporal_events.py` reads them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from contracts.faults import Phase
-from contracts.sagas import Decision, SagaStatus
+from contracts.sagas import RecordedDecision, SagaStatus
 from contracts.wire import Outcome
 from workflows.order_commands import OrderSagaInput
 
@@ -81,6 +82,8 @@ class Interrupting(Fact):
 @dataclass(frozen=True, slots=True)
 class CancelAsked(Fact):
     reason: str
+    attempts_before: Mapping[str, int]
+    """Of activities that were pending then, by their names, as far as whoever asked had seen them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Shown(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Decided(Fact):
-    decision: Decision
+    decision: RecordedDecision
     update_id: str
 
 
@@ -132,3 +135,8 @@ class Pending:
     between_attempts: bool
     last_failure: str | None
     next_attempt_at: datetime | None
+
+    @property
+    def attempts(self) -> int:
+        """Attempts made so far. Between two of them, Temporal's number is the next one's."""
+        return self.attempt - 1 if self.between_attempts else self.attempt

@@ -1,22 +1,24 @@
 """The view of a saga: a pure fold of what Temporal has recorded. It needs no worker and asks nobody.
 
 Local activities are recorded when their workflow task completes, so a view shows a fast step when it is over, not
-while it runs. Retries that were stopped between two attempts leave no count behind: `attempts` is then a lower bound.
+while it runs. Retries that are stopped between two attempts leave no count behind in Temporal; the API leaves it with
+what it stops them by, a decision or a cancellation. After a cancellation from Temporal's side it is a lower bound.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from api.view import facts
-from api.view.facts import Answer, Ending, Fact, Half, Pending
+from api.view.facts import Ending, Fact, Half, Pending
+from api.view.step_states import Operation, action_state, undo_state
 from contracts.faults import Phase
 from contracts.sagas import (
     CancelState,
     Cause,
     DecisionKind,
     Links,
+    RecordedDecision,
     Residue,
     SagaStatus,
     SagaView,
@@ -60,41 +62,6 @@ def fold(
 
 
 @dataclass(slots=True)
-class _Operation:
-    """One half of a step, as far as it got."""
-
-    attempts: int = 0
-    path: Literal["fast", "durable"] | None = None
-    answer: Answer | None = None
-    in_flight: bool = False
-    stuck: bool = False
-    skipped: bool = False
-    last_failure: str | None = None
-    pending: Pending | None = None
-
-    @property
-    def known(self) -> bool:
-        return self.path is not None
-
-    @property
-    def done(self) -> bool:
-        return self.answer is not None and self.answer.ending is Ending.DONE
-
-    @property
-    def outcome(self) -> Outcome | None:
-        return self.answer.outcome if self.answer else None
-
-    def settle(self, answer: Answer, attempts: int) -> None:
-        self.attempts += attempts
-        self.in_flight = False
-        self.answer = answer
-        if answer.ending in (Ending.FAILED, Ending.REFUSED):
-            self.last_failure = answer.message
-        if self.done:
-            self.stuck = self.skipped = False
-
-
-@dataclass(slots=True)
 class _State:
     definition: SagaDefinition
     saga: OrderSagaInput | None = None
@@ -103,7 +70,7 @@ class _State:
     suspended: str | None = None
     closed: facts.Closed | None = None
     attributes: dict[str, str | None] = field(default_factory=dict)
-    operations: dict[Half, _Operation] = field(default_factory=dict)
+    operations: dict[Half, Operation] = field(default_factory=dict)
 
     def apply(self, fact: Fact) -> None:
         match fact:
@@ -122,12 +89,14 @@ class _State:
                 operation = self._of(half)
                 operation.settle(answer, attempts)
                 self._note_stuck(half, operation, exhausted=answer.ending is Ending.FAILED)
-            case facts.CancelAsked():
+            case facts.CancelAsked(attempts_before=attempts_before):
                 self.cancel_asked = True
+                for activity, attempts in attempts_before.items():
+                    self._note_attempts(self._in_flight(activity), attempts)
             case facts.Shown(attributes=attributes):
                 self.attributes |= attributes
             case facts.Decided(decision=decision):
-                self._decide(decision.step, decision.decision)
+                self._decide(decision)
             case facts.TaskDone() | facts.TaskLost() | facts.Reset():
                 self.suspended = None
             case facts.TaskFailed(message=message):
@@ -136,19 +105,13 @@ class _State:
                 self.closed, self.suspended = fact, None
 
     def attach(self, pending: Sequence[Pending]) -> None:
-        names = {
-            operation.name: Half(step.name, phase)
-            for step in self.definition.steps
-            for phase, operation in ((Phase.ACTION, step.action), (Phase.COMPENSATION, step.undo))
-            if operation
-        }
         for one in pending:
-            operation = self.operations.get(names[one.activity]) if one.activity in names else None
+            operation = self._in_flight(one.activity)
             # A description read a moment earlier than the history may still tell of what is settled by now.
-            if operation is None or not operation.in_flight:
+            if operation is None:
                 continue
             operation.pending = one
-            operation.attempts += one.attempt - 1 if one.between_attempts else one.attempt
+            operation.attempts += one.attempts
             operation.last_failure = one.last_failure or operation.last_failure
 
     def view(self, links: Links) -> SagaView:
@@ -172,13 +135,26 @@ class _State:
             links=links,
         )
 
-    def _of(self, half: Half) -> _Operation:
-        return self.operations.setdefault(half, _Operation())
+    def _of(self, half: Half) -> Operation:
+        return self.operations.setdefault(half, Operation())
 
-    def _peek(self, step: str, phase: Phase) -> _Operation:
-        return self.operations.get(Half(step, phase)) or _Operation()
+    def _peek(self, step: str, phase: Phase) -> Operation:
+        return self.operations.get(Half(step, phase)) or Operation()
 
-    def _note_stuck(self, half: Half, operation: _Operation, *, exhausted: bool) -> None:
+    def _in_flight(self, activity: str) -> Operation | None:
+        for half, operation in self.operations.items():
+            step = self.definition.step(half.step)
+            called = step.action if half.phase is Phase.ACTION else step.undo
+            if called is not None and called.name == activity and operation.in_flight:
+                return operation
+        return None
+
+    def _note_attempts(self, operation: Operation | None, attempts: int) -> None:
+        """Remembers what was seen of an activity whose retries are about to be stopped."""
+        if operation is not None and operation.in_flight:
+            operation.attempts_seen = max(operation.attempts_seen, attempts)
+
+    def _note_stuck(self, half: Half, operation: Operation, *, exhausted: bool) -> None:
         """What must not fail is stuck once its counted attempts ran out, or when it is refused."""
         kind = self.definition.step(half.step).kind
         refused = operation.answer is not None and operation.answer.ending is Ending.REFUSED
@@ -188,11 +164,12 @@ class _State:
             # A pivot's refusal is an answer, and turns the saga.
             operation.stuck = (operation.stuck or exhausted) and not refused
 
-    def _decide(self, step: str, decision: DecisionKind) -> None:
+    def _decide(self, decision: RecordedDecision) -> None:
         for phase in (Phase.COMPENSATION, Phase.ACTION):
-            operation = self.operations.get(Half(step, phase))
+            operation = self.operations.get(Half(decision.step, phase))
             if operation is not None and operation.stuck:
-                if decision is not DecisionKind.RETRY:
+                self._note_attempts(operation, decision.attempts_before)
+                if decision.decision is not DecisionKind.RETRY:
                     operation.skipped, operation.stuck = True, False
                 return
 
@@ -250,12 +227,12 @@ class _State:
         action, undo = self._peek(step.name, Phase.ACTION), self._peek(step.name, Phase.COMPENSATION)
         shown = undo if undo.known else action
         if undo.known:
-            state = self._undo_state(step, action, undo)
+            state = undo_state(step, action, undo)
         elif step.kind is StepKind.COMPENSATABLE and self._pivot_happened():
             # Perhaps in a run of which this history knows nothing; but without this step there is no pivot.
             state = StepState.SUCCEEDED
         else:
-            state = _action_state(step, action, status)
+            state = action_state(step, action, status)
         return StepView(
             name=step.name,
             kind=step.kind,
@@ -267,42 +244,5 @@ class _State:
             next_attempt_at=shown.pending.next_attempt_at if shown.pending and not self.closed else None,
         )
 
-    def _undo_state(self, step: Step, action: _Operation, undo: _Operation) -> StepState:
-        if undo.skipped:
-            return StepState.SKIPPED
-        if undo.stuck:
-            return StepState.STUCK
-        if not undo.done:
-            return StepState.COMPENSATING
-        if undo.outcome is Outcome.ALREADY_DONE:
-            return StepState.SUCCEEDED
-        if undo.outcome is Outcome.DONE and step.kind is not StepKind.PIVOT:
-            return StepState.COMPENSATED
-        # Nothing had happened, and nothing will: say why, where there was an answer.
-        refused = action.answer is not None and action.answer.ending is Ending.REFUSED
-        return StepState.REFUSED if refused else StepState.NOTHING_TO_UNDO
 
-
-_GOING_ON = (SagaStatus.RUNNING, SagaStatus.UNWINDING, SagaStatus.STUCK)
 _MESSAGES = {"DEADLINE": "the deadline passed before the step", "UNKNOWN": "no attempt has been made"}
-
-
-def _action_state(step: Step, action: _Operation, status: SagaStatus) -> StepState:
-    if not action.known:
-        return StepState.PENDING
-    if action.skipped:
-        return StepState.FAILED if step.kind is StepKind.PIVOT else StepState.SKIPPED
-    if action.stuck:
-        return StepState.STUCK
-    if action.in_flight:
-        waits = action.pending is not None and action.pending.between_attempts and action.pending.attempt > 1
-        return StepState.WAITING if waits and status in _GOING_ON else StepState.STARTED
-    if action.answer is None or action.answer.ending is Ending.INTERRUPTED:
-        # Its effect is unknown: it may have happened.
-        return StepState.STARTED
-    if action.answer.ending is Ending.DONE:
-        return StepState.SUCCEEDED
-    if action.answer.ending is Ending.REFUSED:
-        return StepState.REFUSED
-    goes_on = status is SagaStatus.RUNNING and action.path == "fast"
-    return StepState.WAITING if goes_on else StepState.FAILED

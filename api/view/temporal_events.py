@@ -16,6 +16,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 
+from api.view.cancel_reason import attempts_in
 from api.view.facts import (
     Answer,
     CancelAsked,
@@ -38,7 +39,7 @@ from api.view.facts import (
     UnreadableHistory,
 )
 from contracts.faults import Phase
-from contracts.sagas import Decision, SagaStatus
+from contracts.sagas import RecordedDecision, SagaStatus
 from contracts.wire import ALREADY_COMPENSATED, Reply
 from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED
 from workflows.order_commands import OrderSagaInput
@@ -109,7 +110,8 @@ class _Reader:
                 fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 return Shown(at_id, at, {name: _text(payload) for name, payload in fields.items()})
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
-                return CancelAsked(at_id, at, event.workflow_execution_cancel_requested_event_attributes.cause)
+                reason = event.workflow_execution_cancel_requested_event_attributes.cause
+                return CancelAsked(at_id, at, reason, attempts_in(reason))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 return _decided(event, at_id, at)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
@@ -223,7 +225,7 @@ def _decided(event: HistoryEvent, at_id: int, at: datetime) -> Fact | None:
     request = event.workflow_execution_update_accepted_event_attributes.accepted_request
     if request.input.name != DECIDE or not request.input.args.payloads:
         return None
-    decision = Decision.model_validate_json(request.input.args.payloads[0].data)
+    decision = RecordedDecision.model_validate_json(request.input.args.payloads[0].data)
     return Decided(at_id, at, decision, request.meta.update_id)
 
 

@@ -15,7 +15,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from contracts.faults import Phase
-from contracts.sagas import Cause, Decision, DecisionKind, StepFailure, StepKind, StepState
+from contracts.sagas import Cause, Decision, DecisionKind, RecordedDecision, StepFailure, StepKind, StepState
 from workflows.names import DECIDE
 from workflows.saga.attempts import Attempts, Done, Interrupted, Refused, Settled
 from workflows.saga.calls import Calls
@@ -116,7 +116,7 @@ class Insistence:
         else:
             self._progress.move_on()
 
-    def _check(self, decision: Decision) -> None:
+    def _check(self, decision: RecordedDecision) -> None:
         """Turns away a decision that makes no sense now, before anything of it is recorded."""
         stuck = self._stuck.get(decision.step)
         if stuck is None or decision.step in self._decisions:
@@ -127,7 +127,7 @@ class Insistence:
         if decision.decision is DecisionKind.GIVE_UP and not (is_pivot and stuck.phase is Phase.ACTION):
             raise ApplicationError(f"only a pivot that has not been fenced yet can be given up, not {decision.step}")
 
-    async def _decide(self, decision: Decision) -> None:
+    async def _decide(self, decision: RecordedDecision) -> None:
         self._decisions[decision.step] = decision
         if decision.without_faults:
             self._calls.end_faults()
