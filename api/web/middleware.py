@@ -81,12 +81,12 @@ class Outermost:
                 return bytes(body)
 
     def _too_large(self) -> ApiProblem:
+        # The connection stays open, and the server drops the rest as it comes. Closing it while the caller is still
+        # sending would reset it, and the caller would never see this answer.
         return ApiProblem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "BODY_TOO_LARGE",
             f"a body may have at most {self._max_body_bytes} bytes",
-            # The rest of the body is not read, so the connection cannot be used again.
-            headers={"Connection": "close"},
         )
 
 
