@@ -1,5 +1,6 @@
 """What customers and operators can do about an order that does not get on, over HTTP on the whole system."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,14 @@ from contracts.faults import Phase
 from contracts.sagas import CancelState, Cause, Residue, SagaStatus, SagaView, StepState
 from tests.support.eventually import eventually
 from tests.support.shop import Shop
+from workflows.order_saga import ORDER_SAGA_DEFINITION
 
 pytestmark = pytest.mark.e2e
 
+STEPS = [step.name for step in ORDER_SAGA_DEFINITION.steps]
+BEGUN = (StepState.STARTED, StepState.WAITING, StepState.SUCCEEDED)
+CANCELLED = 24
+"""Orders that are cancelled somewhere on their way."""
 OUT_OF_STOCK = {"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK"}
 
 
@@ -120,6 +126,34 @@ class TestCancel:
         ended = await shop.until_clean(order, SagaStatus.COMPENSATED)
         assert ended.cause is Cause.REFUSED
         assert await _temporal_status(shop, order) is WorkflowExecutionStatus.FAILED
+
+    async def test_cancels_when_they_meet_orders_anywhere_end_as_they_were_answered(self, shop: Shop) -> None:
+        sku = await shop.receive_stock(CANCELLED)
+
+        async def order_and_cancel(step: str) -> tuple[int, SagaView]:
+            held_up = {"step": step, "kind": "error", "times": 2}
+            order = await shop.order(lines=[{"sku": sku, "quantity": 1, "unit_price_minor": 1250}], faults=[held_up])
+            await eventually(lambda: _is_in_state(shop, order, step, *BEGUN))
+            return (await shop.cancel(order)).status_code, order
+
+        steps = [STEPS[i % len(STEPS)] for i in range(CANCELLED)]
+        answered = await asyncio.gather(*(order_and_cancel(step) for step in steps))
+
+        ended = await shop.all_ended([order for _, order in answered])
+        ends = [
+            (code, order.status, order.cancel, order.cause) for (code, _), order in zip(answered, ended, strict=True)
+        ]
+        assert set(ends) <= {
+            (202, SagaStatus.COMPENSATED, CancelState.EFFECTIVE, Cause.CANCELLED),
+            # The pivot was on the wire, and happened.
+            (202, SagaStatus.COMPLETED, CancelState.TOO_LATE, None),
+            (409, SagaStatus.COMPLETED, CancelState.TOO_LATE, None),
+            (409, SagaStatus.COMPLETED, None, None),
+        }
+        sold = [order for order in ended if order.status is SagaStatus.COMPLETED]
+        assert 0 < len(sold) < CANCELLED
+        expected = {"received": CANCELLED, "on_hand": CANCELLED - len(sold), "booked": 0, "dispatched": len(sold)}
+        assert await shop.stock_of(sku) == expected
 
 
 class TestDecision:
