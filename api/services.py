@@ -19,7 +19,7 @@ ORDER, PAYMENT, SHIPPING = "order", "payment", "shipping"
 class Read(BaseModel):
     """A reading model takes what it knows and lets services add fields."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class StoredEvent(Read):

@@ -16,6 +16,9 @@ AmountMinor = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_MINOR)]
 
 
 class Contract(BaseModel):
-    """A frozen message. Unknown fields are refused, so that a typing error never passes silently."""
+    """A frozen message. Unknown fields are refused, so that a typing error never passes silently.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What stands below a field in the code is its description in schemas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

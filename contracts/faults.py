@@ -22,6 +22,8 @@ class Phase(StrEnum):
 
 
 class FaultKind(StrEnum):
+    """A business refusal; an error before any effect; or an effect whose reply is lost."""
+
     REFUSE = "refuse"
     """A business refusal with the fault's `code`, stored as a real refusal would be."""
     ERROR = "error"

@@ -12,12 +12,16 @@ from contracts.faults import Phase
 
 
 class StepKind(StrEnum):
+    """Before the pivot a step can be compensated; after it, it is retried until it succeeds."""
+
     COMPENSATABLE = "compensatable"
     PIVOT = "pivot"
     RETRIABLE = "retriable"
 
 
 class SagaStatus(StrEnum):
+    """Running, unwinding and stuck sagas are on their way; a terminated one was ended from outside."""
+
     RUNNING = "running"
     UNWINDING = "unwinding"
     STUCK = "stuck"
@@ -38,10 +42,11 @@ class Cause(StrEnum):
 
 
 class StepState(StrEnum):
+    """How far a step is. A waiting one is between two attempts, a skipped one was left out by an operator."""
+
     PENDING = "pending"
     STARTED = "started"
     WAITING = "waiting"
-    """Between two attempts, or for an event."""
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
     FAILED = "failed"
@@ -53,6 +58,8 @@ class StepState(StrEnum):
 
 
 class CancelState(StrEnum):
+    """What became of a cancellation. The pivot has the last word."""
+
     REQUESTED = "requested"
     EFFECTIVE = "effective"
     TOO_LATE = "too_late"
@@ -73,9 +80,12 @@ class StepView(Contract):
     attempts: int = 0
     """Attempts of the action so far, on either path."""
     path: Literal["fast", "durable"] | None = None
+    """Fast: as a local activity. Durable: as an activity of its own, visible in Temporal."""
     compensation_attempts: int = 0
+    """Attempts of the compensation, or of the pivot's fence."""
     last_failure: str | None = None
     next_attempt_at: datetime | None = None
+    """Of a step that waits."""
 
 
 class Links(Contract):
@@ -97,11 +107,13 @@ class SagaView(Contract):
     saga_id: str
     status: SagaStatus
     cause: Cause | None = None
+    """Why it unwinds, or did."""
     cancel: CancelState | None = None
     total_minor: int
     currency: str
     failure: StepFailure | None = None
     residue: tuple[Residue, ...] = ()
+    """What operators decided to leave as it is."""
     steps: tuple[StepView, ...]
     started_at: datetime
     ended_at: datetime | None = None
@@ -134,6 +146,8 @@ class HistoryPage(Contract):
 
 
 class DecisionKind(StrEnum):
+    """Retry now; go on without the step; or give up a pivot, which fences it and unwinds."""
+
     RETRY = "retry"
     SKIP = "skip"
     GIVE_UP = "give_up"

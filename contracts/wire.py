@@ -58,6 +58,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="allow",
+        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [
                 {

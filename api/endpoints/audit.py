@@ -1,7 +1,5 @@
 """Whether the invariants hold for an order, by the services' own logs."""
 
-from http import HTTPStatus
-
 from fastapi import APIRouter
 
 from api.audit.gather import gather
@@ -9,7 +7,7 @@ from api.audit.judge import audit
 from api.audit.service_events import UnreadableEvent
 from api.audit.verdicts import Audit
 from api.services import ORDER, PAYMENT, SHIPPING, ServiceUnreachable, StoredEvent
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from api.web.requests import OrderId, Sagas
 
 router = APIRouter(tags=["orders"])
@@ -17,7 +15,7 @@ router = APIRouter(tags=["orders"])
 
 @router.get(
     "/orders/{order_id}/audit",
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=documented("ORDER_NOT_FOUND", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
 async def show_audit(order_id: OrderId, sagas: Sagas) -> Audit:
     """Judge an order by the services' own logs: do the invariants hold that its saga promises?"""

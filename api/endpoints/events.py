@@ -1,12 +1,11 @@
 """What the services themselves recorded about an order."""
 
-from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import APIRouter
 
 from api.services import StoredEvent
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from api.web.requests import OrderId, Sagas
 from contracts.base import Contract
 
@@ -25,7 +24,7 @@ class OrderEvents(Contract):
 
 @router.get(
     "/orders/{order_id}/events",
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=documented("ORDER_NOT_FOUND", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
 async def show_events(order_id: OrderId, sagas: Sagas) -> OrderEvents:
     """Show the stored events of all services about an order, in the order of their recording."""

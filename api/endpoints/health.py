@@ -1,10 +1,8 @@
 """Whether the API runs, and whether it can start sagas."""
 
-from http import HTTPStatus
-
 from fastapi import APIRouter
 
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from api.web.requests import Sagas
 from contracts.base import Contract
 
@@ -21,7 +19,7 @@ async def live() -> Health:
     return Health(status="live")
 
 
-@router.get("/health/ready", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+@router.get("/health/ready", responses=documented("TEMPORAL_UNAVAILABLE"))
 async def ready(sagas: Sagas) -> Health:
     """Say whether sagas can be started, or what is missing: Temporal, its namespace, its search attributes."""
     await sagas.temporal.check()

@@ -1,6 +1,5 @@
 """The history of a saga: as a story, or as Temporal keeps it."""
 
-from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -9,7 +8,7 @@ from fastapi.responses import JSONResponse
 from temporalio.client import WorkflowHistory
 
 from api.view.story import tell
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from api.web.requests import OrderId, Sagas
 from contracts.sagas import HistoryPage
 from workflows.names import saga_id_of
@@ -42,7 +41,7 @@ _TEMPORAL: dict[int | str, dict[str, Any]] = {
     response_model=HistoryPage,
     responses={
         **_TEMPORAL,
-        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        **documented("ORDER_NOT_FOUND", "MALFORMED", "TEMPORAL_UNAVAILABLE"),
     },
 )
 async def show_history(

@@ -10,7 +10,8 @@ from api.idempotency import key_reused, update_id_of
 from api.order_sagas import ENDED, OrderSagas
 from api.temporal import DecisionTurnedDown, NobodyAnswers, SagaOver
 from api.view.facts import Decided, Fact
-from api.web.problems import ApiProblem, documented, unavailable
+from api.web.problem_codes import documented
+from api.web.problems import ApiProblem, unavailable
 from api.web.requests import KEY_HEADER, KEY_PARAMETER, OrderId, Sagas, documented_body, key_of, read_body
 from contracts.sagas import CancelState, Cause, Decision, SagaView
 
@@ -20,7 +21,7 @@ router = APIRouter(tags=["orders"])
 @router.post(
     "/orders/{order_id}/cancel",
     status_code=HTTPStatus.ACCEPTED,
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=documented("ORDER_NOT_FOUND", "TOO_LATE", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
 async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
     """Ask for an order to be cancelled. Asking again changes nothing; after the pivot it is too late.
@@ -44,13 +45,16 @@ async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
     responses={
         202: {"model": SagaView, "description": "The saga has taken the decision", "headers": KEY_HEADER},
         **documented(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
+            "MALFORMED_JSON",
+            "ORDER_NOT_FOUND",
+            "DECISION_NOT_POSSIBLE",
+            "NOT_JSON",
+            "MALFORMED",
+            "KEY_REUSED",
+            "UNKNOWN_STEP",
+            "TEMPORAL_UNAVAILABLE",
+            "SERVICE_UNAVAILABLE",
+            "NO_WORKER",
         ),
     },
     openapi_extra={**documented_body(Decision), "parameters": [KEY_PARAMETER]},

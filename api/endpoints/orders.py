@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api.order_sagas import ENDED
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from api.web.requests import (
     KEY_HEADER,
     KEY_PARAMETER,
@@ -39,12 +39,14 @@ _STARTED: dict[int | str, dict[str, Any]] = {
     },
 }
 _REFUSALS = documented(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
+    "MALFORMED_JSON",
+    "FAULT_INJECTION_DISABLED",
+    "NOT_JSON",
+    "MALFORMED",
+    "KEY_REUSED",
+    "INVALID_FAULT",
+    "TEMPORAL_UNAVAILABLE",
+    "SERVICE_UNAVAILABLE",
 )
 
 
@@ -73,7 +75,7 @@ async def start_order(request: Request, response: Response, sagas: Sagas) -> Sag
 
 @router.get(
     "/orders/{order_id}",
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    responses=documented("ORDER_NOT_FOUND", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
 async def show_order(order_id: OrderId, sagas: Sagas) -> SagaView:
     """Show an order's saga as it is now. Needs no worker."""

@@ -1,6 +1,5 @@
 """The OpenAPI document: FastAPI's, with what FastAPI cannot know."""
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api.web.openapi_examples import add_examples
-from api.web.problems import documented
+from api.web.problem_codes import documented
 from contracts.orders import Order
 from contracts.sagas import Decision
 from contracts.wire import Problem
@@ -31,14 +30,13 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operations in document["paths"].values():
         for method, operation in operations.items():
-            _correct(method, operation["responses"])
+            operation["responses"] = _corrected(method, operation["responses"])
     return document
 
 
-def _correct(method: str, responses: dict[str, Any]) -> None:
-    """Leaves only problems as errors, and adds the limit on bodies, which holds before any endpoint is asked."""
+def _corrected(method: str, responses: dict[str, Any]) -> dict[str, Any]:
+    """Leaves only problems as errors, and adds those that may come from any endpoint, or before one is asked."""
     if "application/json" in responses.get("422", {}).get("content", {}):
         del responses["422"]
-    if method == "post":
-        for status, response in documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE).items():
-            responses.setdefault(str(status), response)
+    everywhere = documented("INTERNAL", *(("BODY_TOO_LARGE",) if method == "post" else ()))
+    return dict(sorted((responses | {str(status): response for status, response in everywhere.items()}).items()))

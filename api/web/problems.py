@@ -83,17 +83,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_http)
 
 
-def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The error responses of an endpoint, for the OpenAPI document."""
-    return {
-        int(status): {
-            "description": status.phrase,
-            "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
-    }
-
-
 async def _answer_problem(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, ApiProblem)  # noqa: S101 - registered for nothing else
     return problem.response()

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis import Case, GenerationMode
+from schemathesis import Case, CheckContext, GenerationMode, Response
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from contracts.wire import Problem
 from tests.integration.api.bench import ApiBench
 from tests.support.eventually import eventually
 
@@ -45,6 +46,37 @@ async def test_errors_when_documented_then_as_problems(api: ApiBench) -> None:
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (path, method, status)
+                    examples = response["content"]["application/problem+json"]["examples"]
+                    problems = {code: Problem.model_validate(example["value"]) for code, example in examples.items()}
+                    assert {(code, status) for code in problems} == {
+                        (problem.code, str(problem.status)) for problem in problems.values()
+                    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "description"),
+    [
+        ("Order", "deadline_s", "How long the saga may take until its pivot"),
+        ("SagaView", "suspended", "Why the engine cannot go on"),
+        ("StepView", "attempts", "Attempts of the action so far"),
+        ("ServiceEvent", "key", "Of the command that led to it"),
+        ("Problem", "errors", "For malformed input"),
+    ],
+)
+async def test_field_when_documented_in_the_code_then_described(
+    api: ApiBench, schema: str, field: str, description: str
+) -> None:
+    document = (await api.http.get("/openapi.json")).json()
+
+    assert document["components"]["schemas"][schema]["properties"][field]["description"].startswith(description)
+
+
+def declares_its_code(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Every problem's code is one of those declared for the call and the status."""
+    if response.status_code < 400 or response.status_code == 405:
+        return
+    declared = case.operation.definition.raw["responses"][str(response.status_code)]
+    assert response.json()["code"] in declared["content"]["application/problem+json"]["examples"]
 
 
 CHECKS = [
@@ -53,6 +85,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
     response_headers_conformance,
+    declares_its_code,
 ]
 
 
