@@ -5,7 +5,6 @@ What the README's commands answer is tested in tests/e2e/test_readme.py, which n
 
 import ast
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,15 +22,9 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def _documents() -> list[Path]:
-    # Not by walking the folders: data and virtual environments lie in them, too.
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [ROOT / name for name in sorted(listed.stdout.splitlines()) if (ROOT / name).exists()]
+    # Not whatever lies below the root: virtual environments hold thousands of documents that are not ours.
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted([*ROOT.glob("*.md"), *(found for folder in folders for found in folder.rglob("*.md"))])
 
 
 def _name(document: Path) -> str:
