@@ -7,6 +7,8 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 # Excerpts in documents are not whole programs; formatting would turn them into something else.
 RUFF_FORMAT := $(BIN)/ruff format --exclude '*.md'
 PYTEST_ARGS ?=
+# Tests mostly wait, for time-outs, restarts and deaths: more of them at once than there are cores.
+TEST_JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down reset test check format lock venv
@@ -35,7 +37,7 @@ reset: ## Stop everything and delete all data, after asking
 	@./amends reset
 
 test: install-dev ## Run all tests; they start what they need, on free ports
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 
 check: install-dev ## Check format, lint, types, imports and run the unit tests
 	@$(RUFF_FORMAT) --check --quiet .

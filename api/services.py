@@ -82,6 +82,10 @@ class ServiceUnreachable(Exception):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+_LIMITS = httpx.Limits(keepalive_expiry=3.0)
+"""Servers close idle connections after 5 s; ours go first."""
+
+
 class Services:
     """Reads all three. Safe to share between requests; close it with `close()`."""
 
@@ -90,7 +94,7 @@ class Services:
             {ORDER: settings.order_url, PAYMENT: settings.payment_url, SHIPPING: settings.shipping_url}
         )
         self._timeout_s = settings.service_timeout_s
-        self._http = httpx.AsyncClient(trust_env=False, transport=transport)
+        self._http = httpx.AsyncClient(trust_env=False, transport=transport, limits=_LIMITS)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -122,7 +126,11 @@ class Services:
     async def _get(self, service: str, path: str, model: type[Model], timeout_s: float | None) -> Model | None:
         url = self._urls[service].rstrip("/") + path
         try:
-            response = await self._http.get(url, timeout=timeout_s or self._timeout_s)
+            try:
+                response = await self._http.get(url, timeout=timeout_s or self._timeout_s)
+            except httpx.RemoteProtocolError:
+                # The service closed an idle connection just when it was taken up again. Reading twice is harmless.
+                response = await self._http.get(url, timeout=timeout_s or self._timeout_s)
         except httpx.TimeoutException:
             raise ServiceUnreachable(service, "did not answer in time") from None
         except httpx.TransportError as error:

@@ -10,6 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Replayer
 
@@ -21,6 +24,7 @@ from services.order.app import create_app as order_app
 from services.payment.app import create_app as payment_app
 from services.shipping.app import create_app as shipping_app
 from tests.support.engine import dev_server
+from tests.support.eventually import eventually
 from tests.support.gate import Gate, Hold, Moment
 from tests.support.http_server import served
 from tests.support.worker_process import WorkerProcess
@@ -59,6 +63,19 @@ class World:
         worker = WorkerProcess({**self.settings, "task_queue": task_queue, **settings}, variant, env)
         self.workers.append(worker)
         return worker
+
+    async def working(self, task_queue: str) -> None:
+        """Returns when a worker takes sagas from the queue. A deadline should not pass while Python starts."""
+        request = DescribeTaskQueueRequest(
+            namespace=NAMESPACE,
+            task_queue=TaskQueue(name=task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+
+        async def polled() -> bool:
+            return bool((await self.client.workflow_service.describe_task_queue(request)).pollers)
+
+        await eventually(polled, within_s=60)
 
     async def start(
         self, task_queue: str, *, deadline_s: float = 120, task_timeout: timedelta = TASK_TIMEOUT, **changes: Any

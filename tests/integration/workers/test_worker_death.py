@@ -28,6 +28,7 @@ def _pivot_done(command: str, moment: Moment) -> bool:
 async def _killed_at(world: World, command: str, moment: Moment, variant: str | None = None, **order: Any) -> Placed:
     """An order whose worker died with that call at the gate. The call itself goes on: it cannot be called back."""
     worker = world.worker(queue := f"death-{uuid4()}", variant)
+    await world.working(queue)
     placed = await world.start(queue, **order)
     hold = placed.hold(command, moment)
     await asyncio.wait_for(hold.arrived.wait(), timeout=30)

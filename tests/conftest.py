@@ -1,0 +1,14 @@
+"""How tests are shared out when several processes run them."""
+
+from pathlib import Path
+
+import pytest
+
+WHOLE_SYSTEM = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the whole system share one: it takes both cores to start, and its free ports are taken one by one."""
+    for item in items:
+        if WHOLE_SYSTEM in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("system"))
