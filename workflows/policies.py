@@ -39,8 +39,9 @@ class Policy(Contract):
     @model_validator(mode="after")
     def _check(self) -> Self:
         # A workflow task that runs longer than 80 % of its time-out costs a heartbeat, which is two more events.
-        if self.fast_timeout_s > 0.8 * TASK_TIMEOUT.total_seconds():
-            raise ValueError(f"fast_timeout_s: at most {0.8 * TASK_TIMEOUT.total_seconds()} s, see TASK_TIMEOUT")
+        limit_s = 0.8 * TASK_TIMEOUT.total_seconds()
+        if self.fast_timeout_s > limit_s:
+            raise ValueError(f"fast_timeout_s: at most {limit_s:g} s, see TASK_TIMEOUT")
         if self.retry_max_s < self.retry_initial_s:
             raise ValueError("retry_max_s: must not be below retry_initial_s")
         return self
