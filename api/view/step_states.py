@@ -79,7 +79,10 @@ def undo_state(step: Step, action: Operation, undo: Operation) -> StepState:
         return StepState.COMPENSATING
     if undo.outcome is Outcome.ALREADY_DONE:
         return StepState.SUCCEEDED
-    if undo.outcome is Outcome.DONE and step.kind is not StepKind.PIVOT:
+    if step.kind is StepKind.PIVOT:
+        # Fenced: it has not happened, and never will, whatever it answered before.
+        return StepState.NOTHING_TO_UNDO
+    if undo.outcome is Outcome.DONE:
         return StepState.COMPENSATED
     # Nothing had happened, and nothing will: say why, where there was an answer.
     refused = action.answer is not None and action.answer.ending is Ending.REFUSED

@@ -187,7 +187,10 @@ class Saga:
             return True
         settled = await self._insistence.insist(pivot, Phase.COMPENSATION, fast=False, cause=turn.cause)
         if isinstance(settled, Done) and settled.reply.outcome is Outcome.ALREADY_DONE:
-            self._progress.step(pivot.name, StepState.SUCCEEDED)
+            # Perhaps in a run of which this one knows nothing; but without the steps before it there is no pivot.
+            for step in self._definition.steps:
+                if step.kind is not StepKind.RETRIABLE:
+                    self._progress.step(step.name, StepState.SUCCEEDED)
             return False
         self._progress.step(pivot.name, StepState.NOTHING_TO_UNDO)
         return True

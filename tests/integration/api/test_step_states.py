@@ -1,0 +1,117 @@
+"""The view's step states, folded from the history, and the kernel's own, which the Web UI shows, are the same."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
+
+from contracts.sagas import SagaStatus, StepState
+from tests.integration.api.bench import ApiBench
+from tests.support.eventually import eventually
+from tests.support.order_world import ALREADY, Move
+
+pytestmark = pytest.mark.integration
+
+SCRIPTS: dict[str, tuple[SagaStatus, dict[str, Move]]] = {
+    "healthy": (SagaStatus.COMPLETED, {}),
+    "refused at the first step": (SagaStatus.COMPENSATED, {"place_order": "!INVALID_ORDER"}),
+    "refused in the middle": (SagaStatus.COMPENSATED, {"authorize_payment": "!CARD_DECLINED"}),
+    "refused at the last before the pivot": (SagaStatus.COMPENSATED, {"book_shipment": "!OUT_OF_STOCK"}),
+    "refused at the pivot": (SagaStatus.COMPENSATED, {"capture_payment": "!AUTHORIZATION_EXPIRED"}),
+    "undone by another run": (SagaStatus.COMPENSATED, {"book_shipment": "!ALREADY_COMPENSATED"}),
+    "fenced by another run": (SagaStatus.COMPENSATED, {"capture_payment": "!ALREADY_COMPENSATED"}),
+    "failed at the first step": (SagaStatus.COMPENSATED, {"place_order": "DOWN"}),
+    "failed in the middle": (SagaStatus.COMPENSATED, {"book_shipment": "DOWN"}),
+    "failed, yet the pivot has happened": (
+        SagaStatus.COMPLETED,
+        {"authorize_payment": "DOWN", "abandon_capture": ALREADY},
+    ),
+}
+STUCK: dict[str, tuple[SagaStatus, dict[str, Move], str, str]] = {
+    "compensation skipped": (
+        SagaStatus.FORCED,
+        {"book_shipment": "!OUT_OF_STOCK", "release_payment": "DOWN"},
+        "authorize_payment",
+        "skip",
+    ),
+    "refused compensation skipped": (
+        SagaStatus.FORCED,
+        {"book_shipment": "DOWN", "release_payment": "!PAYMENT_ALREADY_CAPTURED"},
+        "authorize_payment",
+        "skip",
+    ),
+    "retriable skipped": (SagaStatus.FORCED, {"confirm_order": "DOWN"}, "confirm_order", "skip"),
+    "pivot given up": (SagaStatus.COMPENSATED, {"capture_payment": "DOWN"}, "capture_payment", "give_up"),
+    "pivot given up, yet it has happened": (
+        SagaStatus.COMPLETED,
+        {"capture_payment": "DOWN", "abandon_capture": ALREADY},
+        "capture_payment",
+        "give_up",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_states_when_ended_then_those_of_the_kernel(api: ApiBench, name: str) -> None:
+    status, moves = SCRIPTS[name]
+
+    order_id = await start(api, moves)
+
+    assert await folded(api, order_id, status) == await drawn(api, order_id)
+
+
+@pytest.mark.parametrize("name", STUCK)
+async def test_states_when_stuck_and_decided_on_then_those_of_the_kernel(api: ApiBench, name: str) -> None:
+    status, moves, step, decision = STUCK[name]
+    order_id = await start(api, moves)
+    at_first = await folded(api, order_id, SagaStatus.STUCK), await drawn(api, order_id)
+
+    await api.http.post(f"/orders/{order_id}/decisions", json={"step": step, "decision": decision, "reason": "x"})
+
+    assert await folded(api, order_id, status) == await drawn(api, order_id)
+    assert at_first[0][step] is at_first[1][step] is StepState.STUCK
+
+
+async def cancel(api: ApiBench, order_id: str) -> None:
+    await eventually(lambda: api.is_durable(order_id, "book_shipment"))
+    await api.http.post(f"/orders/{order_id}/cancel")
+
+
+async def let_time_pass(api: ApiBench, order_id: str) -> None:
+    """The deadline does the rest."""
+
+
+@pytest.mark.parametrize("cut_short", [cancel, let_time_pass])
+async def test_states_when_cut_short_then_those_of_the_kernel(
+    api: ApiBench, cut_short: Callable[[ApiBench, str], Awaitable[None]]
+) -> None:
+    key = f"states-{uuid4()}"
+    api.always(key, "book_shipment", "DOWN")
+    changes: dict[str, Any] = {"deadline_s": 0.4} if cut_short is let_time_pass else {}
+    order_id = (await api.order(key=key, **changes)).json()["order_id"]
+
+    await cut_short(api, order_id)
+
+    assert await folded(api, order_id, SagaStatus.COMPENSATED) == await drawn(api, order_id)
+
+
+async def start(api: ApiBench, moves: dict[str, Move]) -> str:
+    key = f"states-{uuid4()}"
+    for activity, move in moves.items():
+        api.always(key, activity, move)
+    return str((await api.order(key=key)).json()["order_id"])
+
+
+async def folded(api: ApiBench, order_id: str, status: SagaStatus) -> dict[str, StepState]:
+    return {step.name: step.state for step in (await api.until(order_id, status)).steps}
+
+
+async def drawn(api: ApiBench, order_id: str) -> dict[str, StepState]:
+    """The table that the Web UI shows, as the workflow itself answers for it."""
+    handle = api.client.get_workflow_handle(f"order-{order_id}")
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    rows = re.findall(r"^\| (\w+)\W.*\| (\w+) \|$", metadata.current_details, re.MULTILINE | re.ASCII)
+    return {name: StepState(state) for name, state in rows if name != "step"}
