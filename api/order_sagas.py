@@ -41,6 +41,11 @@ class OrderSagas:
     async def start(self, order: Order, key: str, *, key_given: bool) -> UUID:
         """Starts the order's saga, or finds the one that the key started before.
 
+        It also finds one that Temporal has forgotten by now, in the order service; a key that was made up for this
+        request is not looked for there. An order that is still pending there, though Temporal knows no saga of it,
+        lost its saga with the engine's memory: it is run again, from the start. That does no harm, since its
+        commands are known to the services by their keys, and it is the only way to an end for such an order.
+
         Raises:
             ApiProblem: the order cannot be taken as it is, or the key came before with another order.
         """

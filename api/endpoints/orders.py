@@ -58,7 +58,11 @@ _REFUSALS = documented(
     openapi_extra={**documented_body(Order), "parameters": [KEY_PARAMETER, _PREFER]},
 )
 async def start_order(request: Request, response: Response, sagas: Sagas) -> SagaView:
-    """Start the saga of an order. The same key and body again is the same saga."""
+    """Start the saga of an order. The same key and body again is the same saga.
+
+    That holds for ever, also when Temporal has forgotten the saga. Only an order that is still pending, while Temporal
+    knows nothing of it any more, is run again: its saga was lost before its end.
+    """
     order = await read_body(request, Order)
     key, key_given = key_of(request)
     order_id = await sagas.start(order, key, key_given=key_given)
