@@ -1,4 +1,4 @@
-"""Any part may be killed at any moment, and all of them at once: what was accepted is finished, exactly once."""
+"""Any part may be killed or freeze at any moment, and all at once: what was accepted is finished, exactly once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -33,6 +34,10 @@ MIX: list[dict[str, Any]] = [
 ]
 NEVER_COMPLETE = (1, 3, 5, 7)
 """Those of the mix that must be undone."""
+NO_WAY_BACK = [
+    {"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK"},
+    {"step": "place_order", "phase": "compensation", "kind": "error", "times": "always"},
+]
 CUSTOMERS = 3
 
 
@@ -71,6 +76,7 @@ class Business:
             allowed = {SagaStatus.COMPENSATED} if must_fail else {SagaStatus.COMPENSATED, SagaStatus.COMPLETED}
             assert order.status in allowed, order
         assert {order.status for order in ended} == {SagaStatus.COMPENSATED, SagaStatus.COMPLETED}
+        assert self._shop.repeats > 0, "no order met the API or Temporal while it was dead"
         await eventually(lambda: self._temporal_knows_just_these(ended), within_s=20)
 
     async def _buy(self) -> None:
@@ -102,13 +108,37 @@ async def test_orders_when_everything_is_killed_at_once_end_exactly_once(tmp_pat
         system = System(tmp_path)
         stack.callback(system.stop)
         await system.start()
-        shop = await stack.enter_async_context(open_shop(system))
+        shop, operator = [await stack.enter_async_context(open_shop(system)) for _ in range(2)]
+        stuck = await operator.order(faults=NO_WAY_BACK)
+        await operator.until(stuck, SagaStatus.STUCK)
         business = Business(shop)
 
         async with business.open():
             await business.goes_on()
             system.kill_everything()
-            shop.system = await stack.enter_async_context(running_system(tmp_path))
+            shop.system = operator.system = await stack.enter_async_context(running_system(tmp_path))
             await business.goes_on()
 
         await business.assert_all_ended_well()
+        await operator.until(stuck, SagaStatus.STUCK)
+        decided = await operator.decide(stuck, "place_order", "retry", without_faults=True)
+        assert decided.status_code == 202, decided.text
+        await operator.until_clean(stuck, SagaStatus.COMPENSATED)
+
+
+async def test_order_when_temporal_is_frozen_is_put_off_and_started_once_by_asking_again(shop: Shop) -> None:
+    key = str(uuid4())
+
+    with shop.system.frozen("engine"):
+        refused = await shop.post_order(key=key)
+    order = await shop.order(key=key, wait_s=30)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "TEMPORAL_UNAVAILABLE")
+    assert (int(refused.headers["Retry-After"]) > 0, refused.headers["Idempotency-Key"]) == (True, key)
+    await shop.until_clean(order, SagaStatus.COMPLETED)
+    await eventually(lambda: _has_just_one_saga(shop), within_s=20)
+
+
+async def _has_just_one_saga(shop: Shop) -> bool:
+    assert len(await shop.sagas()) == 1
+    return True

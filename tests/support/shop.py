@@ -30,6 +30,8 @@ class Shop:
     def __init__(self, system: System, http: httpx.AsyncClient) -> None:
         self.system = system
         self.customer = f"cust-{uuid4().hex}"
+        self.repeats = 0
+        """How often an order had to be sent again."""
         self._http = http
 
     async def post_order(self, *, key: str | None = None, wait_s: int | None = None, **changes: Any) -> httpx.Response:
@@ -53,11 +55,14 @@ class Shop:
             try:
                 response = await self.post_order(key=key, wait_s=wait_s, **changes)
             except httpx.TransportError:
+                self.repeats += 1
                 return False
             assert response.status_code in (200, 202, 503), response.text
-            if response.status_code != 503:
-                views.append(SagaView.model_validate_json(response.content))
-            return bool(views)
+            if response.status_code == 503:
+                self.repeats += 1
+                return False
+            views.append(SagaView.model_validate_json(response.content))
+            return True
 
         await eventually(is_accepted, within_s=within_s, every_s=0.1)
         return views[0]
