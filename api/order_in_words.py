@@ -26,7 +26,7 @@ def summary_of(order: Order) -> str:
 def details_of(order: Order) -> str:
     """A table of the lines, as Markdown. Temporal keeps at most 20 000 bytes of it."""
     rows = [
-        f"| {line.sku} | {line.quantity} | {amount(line.unit_price_minor, order.currency)} |"
+        f"| {line.sku} | \u2003{line.quantity} | \u2003{amount(line.unit_price_minor, order.currency)} |"
         for line in order.lines[:_MAX_SHOWN_LINES]
     ]
     if len(order.lines) > _MAX_SHOWN_LINES:

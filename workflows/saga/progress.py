@@ -76,6 +76,7 @@ class Progress:
         self._shown |= changed
 
     def _draw(self) -> None:
-        rows = "\n".join(f"| {name} | {state} |" for name, state in self._states.items())
+        # The Web UI draws tables without any space between their columns; an em space is none that it trims.
+        rows = "\n".join(f"| {name} | \u2003{state} |" for name, state in self._states.items())
         because = f" ({self._cause})" if self._cause else ""
         workflow.set_current_details(f"### Saga **{self.status}**{because}\n\n| step | state |\n|---|---|\n{rows}")
