@@ -163,7 +163,7 @@ class OrderSagas:
         if stream is None or view is None:
             return False
         try:
-            await self.temporal.snapshot(view.saga_id)
+            await self.temporal.describe(view.saga_id)
         except SagaUnknown:
             if not is_same_order(order, stream):
                 raise key_reused(Order) from None

@@ -13,7 +13,7 @@ from api.view.facts import Decided, Fact
 from api.web.problem_codes import documented
 from api.web.problems import ApiProblem, unavailable
 from api.web.requests import KEY_HEADER, KEY_PARAMETER, OrderId, Sagas, documented_body, key_of, read_body
-from contracts.sagas import CancelState, Cause, Decision, SagaView
+from contracts.sagas import CancelState, Cause, Decision, SagaView, StepState
 
 router = APIRouter(tags=["orders"])
 
@@ -100,7 +100,9 @@ def _not_possible(detail: str) -> ApiProblem:
 
 def _is_too_late(sagas: OrderSagas, view: SagaView) -> bool:
     pivot = sagas.definition.pivot
-    happened = pivot is not None and any(step.name == pivot.name and step.state == "succeeded" for step in view.steps)
+    happened = pivot is not None and any(
+        step.name == pivot.name and step.state is StepState.SUCCEEDED for step in view.steps
+    )
     return (view.status in ENDED and view.cause is not Cause.CANCELLED) or happened
 
 

@@ -30,13 +30,14 @@ _PREFER = {
     "schema": {"type": "string"},
     "example": "wait=10",
 }
+_HEADERS = {
+    **KEY_HEADER,
+    "Location": {"description": "Where to look", "schema": {"type": "string"}},
+    "Preference-Applied": {"description": "How long it would have waited, at most", "schema": {"type": "string"}},
+}
 _STARTED: dict[int | str, dict[str, Any]] = {
-    200: {"model": SagaView, "description": "The saga has ended", "headers": KEY_HEADER},
-    202: {
-        "model": SagaView,
-        "description": "The saga is on its way",
-        "headers": {**KEY_HEADER, "Location": {"description": "Where to look", "schema": {"type": "string"}}},
-    },
+    200: {"model": SagaView, "description": "The saga has ended", "headers": _HEADERS},
+    202: {"model": SagaView, "description": "The saga is on its way", "headers": _HEADERS},
 }
 _REFUSALS = documented(
     "MALFORMED_JSON",

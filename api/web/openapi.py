@@ -8,9 +8,10 @@ from pydantic.json_schema import models_json_schema
 
 from api.web.openapi_examples import add_examples
 from api.web.problem_codes import documented
+from api.web.requests import KEY_HEADER
 from contracts.orders import Order
 from contracts.sagas import Decision
-from contracts.wire import Problem
+from contracts.wire import IDEMPOTENCY_KEY_HEADER, Problem
 
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 """How FastAPI would answer malformed input; we answer a problem."""
@@ -31,6 +32,9 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for method, operation in operations.items():
             operation["responses"] = _corrected(method, operation["responses"])
+            if any(parameter["name"] == IDEMPOTENCY_KEY_HEADER for parameter in operation.get("parameters", ())):
+                for response in operation["responses"].values():
+                    response["headers"] = {**response.get("headers", {}), **KEY_HEADER}
     return document
 
 

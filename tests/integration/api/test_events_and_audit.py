@@ -149,6 +149,18 @@ class TestForgotten:
         assert (response.status_code, response.json()["status"]) == (200, "completed")
         assert len(api.world.calls[f"order-{order_id}"]) == 6
 
+    async def test_another_order_when_under_the_key_of_a_lost_one_then_key_reused(self, api: ApiBench) -> None:
+        order_id = order_id_of(key := f"old-{uuid4()}")
+        forged = Forgery()
+        placed = {name: an_order()[name] for name in ("currency", "lines")}
+        forged.event(forged.order, "OrderPlaced", "place_order", "PlaceOrder", customer_id="somebody else", **placed)
+        put_on_paper(api, forged, str(order_id))
+
+        response = await api.order(key=key)
+
+        assert (response.status_code, response.json()["code"]) == (422, "KEY_REUSED")
+        assert f"order-{order_id}" not in api.world.calls
+
     async def test_old_order_when_looked_at_then_shown_without_steps(self, api: ApiBench) -> None:
         order_id = self.remembered(api, f"old-{uuid4()}")
 

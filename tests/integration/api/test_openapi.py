@@ -53,6 +53,14 @@ async def test_errors_when_documented_then_as_problems(api: ApiBench) -> None:
                     }
 
 
+async def test_key_when_taken_then_documented_in_every_answer(api: ApiBench) -> None:
+    document = (await api.http.get("/openapi.json")).json()
+
+    for path in ("/orders", "/orders/{order_id}/decisions"):
+        for status, response in document["paths"][path]["post"]["responses"].items():
+            assert "Idempotency-Key" in response["headers"], (path, status)
+
+
 @pytest.mark.parametrize(
     ("schema", "field", "description"),
     [
