@@ -113,5 +113,5 @@ async def drawn(api: ApiBench, order_id: str) -> dict[str, StepState]:
     """The table that the Web UI shows, as the workflow itself answers for it."""
     handle = api.client.get_workflow_handle(f"order-{order_id}")
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    rows = re.findall(r"^\| (\w+)\W.*\| (\w+) \|$", metadata.current_details, re.MULTILINE | re.ASCII)
-    return {name: StepState(state) for name, state in rows if name != "step"}
+    rows = re.findall(r"^\| (\w+) \| \u2003(\w+) \|$", metadata.current_details, re.MULTILINE)
+    return {name: StepState(state) for name, state in rows}
