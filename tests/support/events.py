@@ -69,6 +69,18 @@ class Events:
         )
         return self
 
+    def cancel_between_attempts(self, scheduled: int) -> "Events":
+        """Retries are stopped while none is on its way: no event tells how many there were."""
+        self.add("ACTIVITY_TASK_CANCEL_REQUESTED", scheduledEventId=str(scheduled))
+        self.add("ACTIVITY_TASK_CANCELED", scheduledEventId=str(scheduled))
+        return self
+
+    def decide(self, **decision: Any) -> "Events":
+        told = {"name": "decide", "args": {"payloads": [_payload({"reason": "x", **decision})]}}
+        request = {"meta": {"updateId": "decision-1"}, "input": told}
+        self.add("WORKFLOW_EXECUTION_UPDATE_ACCEPTED", acceptedRequest=request)
+        return self
+
     def show(self, status: SagaStatus | None = None, **attributes: str | None) -> "Events":
         shown: dict[str, str | None] = {**attributes, **({"SagaStatus": status} if status else {})}
         fields = {name: _payload(value) for name, value in shown.items()}

@@ -222,6 +222,43 @@ class TestBuilt:
 
         assert view_of(built).cancel is CancelState.TOO_LATE
 
+    def test_attempts_when_a_decision_stopped_them_between_two_then_kept(self) -> None:
+        built = Events().fast("release_payment", failure=failure("DOWN"))
+        scheduled = built.schedule("release_payment")
+        assert view_of(built, Pending("release_payment", 9, True, "down", None)).steps[1].compensation_attempts == 9
+
+        built.decide(step="authorize_payment", decision="retry", attempts_before=8)
+        built.cancel_between_attempts(scheduled)
+        assert view_of(built).steps[1].compensation_attempts == 9
+
+        built.complete(built.schedule("release_payment"))
+        assert view_of(built).steps[1].compensation_attempts == 10
+
+    def test_attempts_when_a_decision_came_during_one_then_counted_once(self) -> None:
+        built = Events()
+        scheduled = built.schedule("release_payment")
+
+        built.decide(step="authorize_payment", decision="retry", attempts_before=3)
+        built.fail(scheduled, "DOWN", attempt=4)
+
+        assert view_of(built).steps[1].compensation_attempts == 4
+
+    def test_attempts_when_a_cancellation_stopped_them_between_two_then_kept(self) -> None:
+        built = Events().fast("book_shipment", failure=failure("DOWN"))
+        scheduled = built.schedule("book_shipment", attempts=4)
+        cause = "asked through the API; attempts so far: book_shipment 2"
+
+        built.add("WORKFLOW_EXECUTION_CANCEL_REQUESTED", cause=cause)
+        built.cancel_between_attempts(scheduled)
+
+        assert view_of(built).steps[2].attempts == 3
+
+    def test_pivot_when_refused_and_fenced_then_nothing_to_undo(self) -> None:
+        built = Events().fast("capture_payment", failure=failure("ALREADY_COMPENSATED", refused=True))
+        built.complete(built.schedule("abandon_capture"), "fenced")
+
+        assert view_of(built).steps[3].state is NOTHING
+
     def test_pending_when_settled_in_the_history_then_not_counted_twice(self) -> None:
         built = Events()
         built.complete(built.schedule("place_order", attempts=4), attempt=2)
