@@ -78,6 +78,7 @@ class Business:
         assert {order.status for order in ended} == {SagaStatus.COMPENSATED, SagaStatus.COMPLETED}
         assert self._shop.repeats > 0, "no order met the API or Temporal while it was dead"
         await eventually(lambda: self._temporal_knows_just_these(ended), within_s=20)
+        await self._shop.assert_replayable(ended)
 
     async def _buy(self) -> None:
         while not self._closing:

@@ -7,14 +7,17 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from temporalio.client import Client, WorkflowExecution
+from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from temporalio.worker import Replayer
 
 from contracts.sagas import HistoryPage, SagaStatus, SagaView
+from run.worker import workflow_runner
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
 from tests.support.system import System
 from workflows.converter import DATA_CONVERTER
 from workflows.names import CUSTOMER_ID, NAMESPACE
+from workflows.order_saga import OrderSaga
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
 AT_ONCE = 8
@@ -114,6 +117,13 @@ class Shop:
                 return view
 
         return list(await asyncio.gather(*(end(order) for order in orders)))
+
+    async def assert_replayable(self, orders: list[SagaView]) -> None:
+        """Each saga's history, as the API hands it out, is what our workflow code would do again."""
+        replayer = Replayer(workflows=[OrderSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+        for order in orders:
+            history = (await self._get(order, "/history?format=temporal")).text
+            await replayer.replay_workflow(WorkflowHistory.from_json(order.saga_id, history))
 
     async def cancel(self, order: SagaView) -> httpx.Response:
         return await self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel")
