@@ -1,35 +1,26 @@
 """A reset changes no outcome, and a bug in workflow code compensates nothing."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from contracts.sagas import SagaStatus
 from tests.integration.kernel.bench import QUICK, Bench, Run
 from tests.support.eventually import eventually
 from tests.support.participants import BUGS, Move
+from tests.support.reset import reset_to_first_task
 from tests.support.scripted_saga import ScriptedSaga
-from workflows.names import NAMESPACE
 
 pytestmark = pytest.mark.integration
 
+WITH_A_BUG = ("a", "buggy", "c", "!p", "r")
 
-async def _reset_to_first_task(bench: Bench, run: Run) -> Run:
-    history = await run.handle.fetch_history()
-    first = next(e for e in history.events if e.HasField("workflow_task_completed_event_attributes"))
-    answer = await bench.client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=NAMESPACE,
-            workflow_execution=WorkflowExecution(workflow_id=run.handle.id),
-            reason="test",
-            workflow_task_finish_event_id=first.event_id,
-            request_id=f"reset-{run.handle.id}",
-        )
-    )
-    handle = bench.client.get_workflow_handle_for(ScriptedSaga.run, run.handle.id, run_id=answer.run_id)
+
+async def _reset(bench: Bench, run: Run) -> Run:
+    run_id = await reset_to_first_task(bench.client, run.handle)
+    handle = bench.client.get_workflow_handle_for(ScriptedSaga.run, run.handle.id, run_id=run_id)
     return Run(handle, run.participants, run.plan)
 
 
@@ -52,7 +43,7 @@ async def test_reset_to_the_first_task_does_not_change_the_outcome(
     if after_deadline:
         await eventually(lambda: time.time() > started + 2.1)
 
-    again = await _reset_to_first_task(bench, run)
+    again = await _reset(bench, run)
 
     assert await again.end() is outcome
     await again.check_clean()
@@ -69,13 +60,9 @@ async def test_bug_in_workflow_code_suspends_compensates_nothing_and_continues_a
     bench: Bench, queue: str
 ) -> None:
     BUGS.add("buggy")
-    run = await bench.start(("a", "buggy", "!p", "r"), queue=queue)
+    run = await bench.start(WITH_A_BUG, queue=queue)
 
-    async def task_failed() -> bool:
-        history = await run.handle.fetch_history()
-        return any(e.HasField("workflow_task_failed_event_attributes") for e in history.events)
-
-    await eventually(task_failed)
+    await eventually(lambda: _task_failed(run))
     assert not [call for call in run.calls if call.startswith("-")]
 
     BUGS.clear()
@@ -86,11 +73,22 @@ async def test_bug_in_workflow_code_suspends_compensates_nothing_and_continues_a
 
 @pytest.mark.usefixtures("_no_bugs_left")
 async def test_bug_in_a_compensation_suspends_the_unwinding_until_the_fix(bench: Bench, queue: str) -> None:
-    run = await bench.start(("a", "buggy", "c", "!p", "r"), script={"p": [Move.REFUSE] * 1}, always={"-c": Move.ERROR})
-    await run.until(SagaStatus.STUCK)
+    saga_id = f"bug-in-undo-{queue}"
+    hold = bench.participants.holds[bench.address(saga_id, "-c", WITH_A_BUG)] = asyncio.Event()
+    run = await bench.start(WITH_A_BUG, saga_id=saga_id, script={"p": [Move.REFUSE]}, queue=queue)
+    await eventually(lambda: "-c" in run.calls)
     BUGS.add("buggy")
-    bench.participants.always.clear()
+    hold.set()
+
+    await eventually(lambda: _task_failed(run))
+    assert "-a" not in run.calls
+
     BUGS.clear()
 
     assert await run.end() is SagaStatus.COMPENSATED
     await run.check_clean()
+
+
+async def _task_failed(run: Run) -> bool:
+    history = await run.handle.fetch_history()
+    return any(e.HasField("workflow_task_failed_event_attributes") for e in history.events)
