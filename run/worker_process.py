@@ -1,6 +1,7 @@
 """The worker verb: runs a worker, and tells once it takes sagas."""
 
 import asyncio
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -10,6 +11,7 @@ from temporalio.api.enums.v1 import DescribeTaskQueueMode, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from run.engine import connect
@@ -20,12 +22,24 @@ from run.worker import run_worker
 _POLL_S = 0.1
 
 
+class OneLinePerFailedAttempt(logging.Filter):
+    """Takes the traceback from attempts that a service refused or failed: news, but no bug of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ApplicationError):
+            record.msg, record.args = f"{record.getMessage()}: {error}", ()
+            record.exc_info = None
+        return True
+
+
 async def work(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT.
 
     Raises:
         CannotRun: Temporal does not answer.
     """
+    logging.getLogger("temporalio.activity").addFilter(OneLinePerFailedAttempt())
     # The worker's own attempt to connect is not repeated.
     await connect(settings, within_s=settings.connect_timeout_s)
     announcing = asyncio.create_task(_announce(settings))
