@@ -10,6 +10,7 @@ Guarantees:
 """
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -17,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from contracts.faults import Phase
 from contracts.sagas import Cause, Decision, DecisionKind, RecordedDecision, StepFailure, StepKind, StepState
 from workflows.names import DECIDE
-from workflows.saga.attempts import Attempts, Done, Interrupted, Refused, Settled
+from workflows.saga.attempts import Attempts, Done, Failed, Interrupted, Refused, Settled
 from workflows.saga.calls import Calls
 from workflows.saga.definition import SagaDefinition, Step
 from workflows.saga.progress import Progress
@@ -61,18 +62,16 @@ class Insistence:
         last = StepFailure(step=step.name, code="UNKNOWN", message="no attempt has been made")
         with self._calls.attempts(step, phase, cause) as attempts:
             settled = await self._attempt(attempts, fast=fast)
-            while True:
-                if isinstance(settled, Done) or (is_pivot and isinstance(settled, Refused)):
-                    break
+            while not _is_answer(settled, is_pivot=is_pivot):
                 if self._yields(attempts):
                     settled = Interrupted()
                     break
-                if not isinstance(settled, Interrupted):
+                if isinstance(settled, Refused | Failed):
                     last = StepFailure(step=step.name, code=settled.code, message=settled.message)
                 self._stall(step, _Stuck(phase, last))
                 settled = await self._attempt_until_decided(step, attempts, settled)
                 decision = self._decisions.pop(step.name, None)
-                if decision is not None and not isinstance(settled, Done):
+                if decision is not None and not _is_answer(settled, is_pivot=is_pivot):
                     if decision.decision is not DecisionKind.RETRY:
                         self._unstall(step)
                         return GoneWithout(last)
@@ -132,3 +131,8 @@ class Insistence:
         if decision.without_faults:
             self._calls.end_faults()
         self._calls.interrupt(decision.step)
+
+
+def _is_answer(settled: Settled, *, is_pivot: bool) -> TypeGuard[Done | Refused]:
+    """Whether there is nothing left to insist on, whatever anybody decides."""
+    return isinstance(settled, Done) or (is_pivot and isinstance(settled, Refused))
