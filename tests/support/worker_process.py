@@ -63,10 +63,13 @@ def _without_sweep() -> None:
 def _freezing() -> None:
     """The first worker that learns of a step's end, and can create the file, freezes with that knowledge in its hands.
 
-    It polls for no further task while it has one: a frozen process keeps its polls open, and is handed the tasks.
+    It polls for no further task while it has one: a frozen process keeps its polls open, and is handed the tasks. The
+    SDK's deadlock detector is off, or it would take the sleep for a deadlock and stop the worker for us.
     """
     command, once = os.environ["FREEZE_AFTER"], os.environ["FREEZE_ONCE"]
-    vars(run.worker)["Worker"] = partial(Worker, max_concurrent_workflow_tasks=1, max_concurrent_workflow_task_polls=1)
+    vars(run.worker)["Worker"] = partial(
+        Worker, max_concurrent_workflow_tasks=2, max_concurrent_workflow_task_polls=2, debug_mode=True
+    )
     fast = Attempts.fast
 
     async def freeze(self: Attempts, within: Any = None) -> Any:

@@ -10,17 +10,17 @@ from tests.support.eventually import eventually
 from tests.support.worker_process import WorkerProcess
 from tests.support.world import COMMANDS, Placed, World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 SHORT_TASK = timedelta(seconds=1)
-TRIES = 5
+TRIES = 12
 
 
 async def _frozen_after(world: World, step: str, once: Path) -> tuple[Placed, WorkerProcess]:
     """A worker that knows of that step's end, and is frozen before it does anything with it; another is at hand."""
     env = {"FREEZE_AFTER": step, "FREEZE_ONCE": str(once)}
     queue = f"frozen-{uuid4()}"
-    workers = [world.worker(queue, "freezing", env, max_cached_workflows=0) for _ in range(2)]
+    workers = [world.worker(queue, "freezing", env) for _ in range(2)]
     placed = await world.start(queue, task_timeout=SHORT_TASK)
     await eventually(lambda: any(worker.frozen for worker in workers), within_s=30)
     return placed, next(worker for worker in workers if worker.frozen)
