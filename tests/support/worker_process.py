@@ -63,8 +63,8 @@ def _without_sweep() -> None:
 def _freezing() -> None:
     """The first worker that learns of a step's end, and can create the file, freezes with that knowledge in its hands.
 
-    It polls for no further task while it has one: a frozen process keeps its polls open, and is handed the tasks. The
-    SDK's deadlock detector is off, or it would take the sleep for a deadlock and stop the worker for us.
+    It keeps few polls open, because a frozen process is still handed the tasks that it has polled for. The SDK's
+    deadlock detector is off, or it would take the sleep for a deadlock and stop the worker for us.
     """
     command, once = os.environ["FREEZE_AFTER"], os.environ["FREEZE_ONCE"]
     vars(run.worker)["Worker"] = partial(
