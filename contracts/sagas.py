@@ -166,7 +166,7 @@ class Decision(Contract):
     decision: DecisionKind
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
     without_faults: bool = False
-    """From now on this saga sends no injected faults any more."""
+    """No call of this saga that begins from now on carries injected faults; stuck steps begin theirs anew at once."""
 
 
 class RecordedDecision(Decision):

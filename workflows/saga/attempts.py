@@ -11,7 +11,7 @@ Guarantees:
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -33,6 +33,8 @@ from contracts.wire import ALREADY_COMPENSATED, Call, Reply
 from workflows.policies import Policy
 from workflows.saga.definition import Operation
 
+TIMED_OUT = "TIMEOUT"
+"""The failure code of an attempt without an outcome in time."""
 _ANSWER_SHARE = 0.9
 """Of an attempt's time, how much the service gets to answer: the rest is for the failure to come back and be told."""
 
@@ -100,7 +102,8 @@ class Attempts:
     async def fast(self, within: timedelta | None = None) -> Done | Refused | Failed:
         """One attempt as a local activity, within the policy's fast time-out and the time given, if any."""
         time = timedelta(seconds=self._policy.fast_timeout_s)
-        time = time if within is None else min(time, within)
+        cut_short = within is not None and within <= time
+        time = within if within is not None and cut_short else time
         try:
             reply = await workflow.execute_local_activity(
                 self._operation.name,
@@ -113,8 +116,13 @@ class Attempts:
             )
         except FailureError as error:
             settled = self._judge(error)
-            # Nothing interrupts a fast attempt, so a cancellation can only come from the worker shutting down.
-            return Failed("INTERRUPTED", "the worker stopped") if isinstance(settled, Interrupted) else settled
+            if isinstance(settled, Interrupted):
+                # Nothing interrupts a fast attempt, so a cancellation can only come from the worker shutting down.
+                return Failed("INTERRUPTED", "the worker stopped")
+            if isinstance(settled, Failed):
+                # Both time-outs of a local activity are the same time, and either may be told.
+                return replace(settled, out_of_time=cut_short and settled.code == TIMED_OUT)
+            return settled
         return Done(reply)
 
     async def durable(self, attempts: int, within: timedelta | None = None) -> Settled:
@@ -164,7 +172,7 @@ class Attempts:
         out_of_time = isinstance(error, ActivityError) and error.retry_state == RetryState.TIMEOUT
         if isinstance(cause, TimeoutError):
             out_of_time = out_of_time or cause.type == TimeoutType.SCHEDULE_TO_CLOSE
-            return Failed("TIMEOUT", "no outcome in time; its effect is unknown", out_of_time)
+            return Failed(TIMED_OUT, "no outcome in time; its effect is unknown", out_of_time)
         code = cause.type if isinstance(cause, ApplicationError) and cause.type else type(cause).__name__
         return Failed(code, cause.message, out_of_time)
 

@@ -130,6 +130,9 @@ class Insistence:
         self._decisions[decision.step] = decision
         if decision.without_faults:
             self._calls.end_faults()
+            # An attempt under way takes its faults along, and a stuck step's attempts go on for ever: begin them anew.
+            for step in self._stuck:
+                self._calls.interrupt(step)
         self._calls.interrupt(decision.step)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.sagas import SagaStatus
-from tests.integration.kernel.bench import Bench
+from tests.integration.kernel.bench import QUICK, Bench
 from tests.support.participants import Move
 
 pytestmark = pytest.mark.integration
@@ -55,4 +55,13 @@ async def test_action_that_fails_for_good_is_swept_whatever_it_did(
     assert run.ending["cause"] == "failed"
     assert run.calls.count(step) == 3
     assert run.calls[-3:] == ["-p", "-b", "-a"], "fence first, then everything, whether or not it ran"
+    await run.check_clean()
+
+
+async def test_single_attempt_that_times_out_has_failed_and_missed_no_deadline(bench: Bench, queue: str) -> None:
+    policy = QUICK.model_copy(update={"action_attempts": 1, "deadline_s": 60.0})
+    run = await bench.start(script={"a": [Move.LATE]}, queue=queue, policy=policy)
+
+    assert await run.end() is SagaStatus.COMPENSATED
+    assert run.ending["cause"] == "failed"
     await run.check_clean()
