@@ -73,6 +73,10 @@ def holds_of(payment: Stream | None) -> dict[str, tuple[str, int]]:
     return holds
 
 
+def live_authorizations(payment: Stream | None) -> list[str]:
+    return [authorization for authorization, (became, _) in holds_of(payment).items() if became == "held"]
+
+
 def money_of(payment: Stream | None) -> Money:
     amounts = {
         authorized.authorization: authorized.amount_minor

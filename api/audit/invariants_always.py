@@ -1,7 +1,7 @@
 """The invariants that hold for an order at any moment, whatever its saga is doing. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from api.audit.evidence import Evidence, money_of
 from api.audit.service_events import Moved, events_of, told
@@ -87,6 +87,14 @@ def money_adds_up(evidence: Evidence) -> Verdict:
     )
     wrong = [f"{astray}, which there is not" for astray in money.astray]
     wrong += [line] if money.held < 0 else []
+    sums = {
+        "authorized_minor": money.authorized,
+        "captured_minor": money.captured,
+        "voided_minor": money.voided,
+        "expired_minor": money.expired,
+        "held_minor": money.held,
+    }
+    wrong += [f"{line}, but the service says {stated}" for stated in _stated_otherwise(evidence.payment, sums)]
     return verdict("authorized money is captured, voided, expired or held", wrong, line)
 
 
@@ -99,13 +107,20 @@ def stock_adds_up(evidence: Evidence) -> Verdict:
         )
         on_hand, still_booked = received - booked + returned, booked - returned - dispatched
         line = f"{sku}: received {received} = on hand {on_hand} + booked {still_booked} + dispatched {dispatched}"
-        stated = (stream.state or {}).get("on_hand", on_hand)
-        if stated != on_hand:
-            wrong.append(f"{line}, but the service says on hand {stated}")
+        sums = {"received": received, "on_hand": on_hand, "booked": still_booked, "dispatched": dispatched}
+        wrong += [f"{line}, but the service says {stated}" for stated in _stated_otherwise(stream, sums)]
         if min((on_hand, still_booked, *_on_hand_over_time(stream))) < 0:
             wrong.append(f"{line}, and something was negative")
         seen.append(line)
     return verdict("stock adds up and is never negative", wrong, *(seen or ["no stock was touched"]))
+
+
+def _stated_otherwise(stream: Stream | None, sums: Mapping[str, int]) -> Iterator[str]:
+    """Which sums the service itself states differently from what its events add up to, or not at all."""
+    if stream is None:
+        return
+    state = stream.state or {}
+    yield from (f"{name} {state.get(name)}" for name, right in sums.items() if state.get(name) != right)
 
 
 def _all_streams(evidence: Evidence) -> tuple[Stream, ...]:

@@ -3,12 +3,38 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from api.audit.evidence import Evidence, holds_of, live_shipments, money_of, moved, order_status, placed_order
+from api.audit.evidence import (
+    Evidence,
+    holds_of,
+    live_authorizations,
+    live_shipments,
+    money_of,
+    moved,
+    order_status,
+    placed_order,
+)
 from api.audit.service_events import Authorized, Booked, events_of, told
 from api.audit.verdicts import Verdict, verdict
 from api.services import GatewayHold
 from contracts.faults import Phase
 from contracts.sagas import Residue
+
+NOT_HELD = "no authorization is live"
+DISPATCHED = "the shipment is dispatched, exactly once"
+LEFT = "exactly the ordered units left the stock"
+CONFIRMED = "the order is confirmed, exactly once"
+NOT_SHIPPED = "no shipment is live"
+RETURNED = "the stock is as before"
+REJECTED = "the order is rejected or was never placed"
+
+_EXPLAINS = {
+    Residue(step="confirm_order", phase=Phase.ACTION): {CONFIRMED},
+    Residue(step="dispatch_shipment", phase=Phase.ACTION): {DISPATCHED, LEFT},
+    Residue(step="place_order", phase=Phase.COMPENSATION): {REJECTED},
+    Residue(step="authorize_payment", phase=Phase.COMPENSATION): {NOT_HELD},
+    Residue(step="book_shipment", phase=Phase.COMPENSATION): {NOT_SHIPPED, RETURNED},
+}
+"""What cannot hold if an operation was skipped and had no effect. The pivot cannot be skipped."""
 
 
 def completed(evidence: Evidence) -> Iterator[Verdict]:
@@ -20,34 +46,42 @@ def completed(evidence: Evidence) -> Iterator[Verdict]:
     right = placed is not None and len(captures) == 1 and money.captured == total and currencies == {placed.currency}
     yield verdict("the order's total is captured, exactly once", [] if right else [line], line)
 
+    yield _nothing_held(evidence)
+
     ordered: Counter[str] = placed.units if placed else Counter()
     booked = events_of(evidence.shipping, "ShipmentBooked")
-    dispatches = len(events_of(evidence.shipping, "ShipmentDispatched"))
     shipped = told(booked[-1], Booked).by_sku if booked else Counter()
     live = live_shipments(evidence)
-    line = f"{live} live shipments, {dispatches} dispatched, of {dict(shipped)}; ordered {dict(ordered)}"
-    right = live == dispatches == 1 and shipped == ordered
-    yield verdict("one shipment of exactly the ordered units is dispatched", [] if right else [line], line)
+    line = f"{live} live shipments, of {dict(shipped)}; ordered {dict(ordered)}"
+    right = live == 1 and shipped == ordered
+    yield verdict("one shipment of exactly the ordered units is booked", [] if right else [line], line)
+
+    dispatches = len(events_of(evidence.shipping, "ShipmentDispatched"))
+    line = f"dispatched {dispatches} times"
+    yield verdict(DISPATCHED, [] if dispatches == 1 else [line], line)
 
     left = {sku: moved(evidence, sku, "StockDispatched") for sku in ordered}
     line = f"{left} left, {dict(ordered)} were ordered"
-    yield verdict("exactly the ordered units left the stock", [] if left == ordered else [line], line)
+    yield verdict(LEFT, [] if left == ordered else [line], line)
 
-    line = f"the order is {order_status(evidence)}"
-    yield verdict("the order is confirmed", [] if order_status(evidence) == "confirmed" else [line], line)
+    confirmations = len(events_of(evidence.order, "OrderConfirmed"))
+    line = f"the order is {order_status(evidence)}, and was confirmed {confirmations} times"
+    yield verdict(CONFIRMED, [] if confirmations == 1 else [line], line)
+
+    rejections = len(events_of(evidence.order, "OrderRejected"))
+    line = f"rejected {rejections} times"
+    yield verdict("the order was never rejected", [line] if rejections else [], line)
 
 
 def compensated(evidence: Evidence) -> Iterator[Verdict]:
-    money = money_of(evidence.payment)
-    line = f"captured {money.captured}"
+    line = f"captured {money_of(evidence.payment).captured}"
     captured = events_of(evidence.payment, "PaymentCaptured")
     yield verdict("nothing is captured", [line] if captured else [], line)
 
-    line = f"held {money.held}"
-    yield verdict("no authorization is live", [line] if money.held else [], line)
+    yield _nothing_held(evidence)
 
     line = f"{live_shipments(evidence)} live shipments"
-    yield verdict("no shipment is live", [line] if live_shipments(evidence) else [], line)
+    yield verdict(NOT_SHIPPED, [line] if live_shipments(evidence) else [], line)
 
     wrong, seen = [], []
     for sku in evidence.stock:
@@ -55,14 +89,40 @@ def compensated(evidence: Evidence) -> Iterator[Verdict]:
         line = f"{sku}: {taken} taken, {returned} returned"
         wrong += [line] if taken != returned else []
         seen.append(line)
-    yield verdict("the stock is as before", wrong, *(seen or ["no stock was touched"]))
+    yield verdict(RETURNED, wrong, *(seen or ["no stock was touched"]))
 
     line = f"the order is {order_status(evidence)}"
     right = order_status(evidence) in ("rejected", "never placed")
-    yield verdict("the order is rejected or was never placed", [] if right else [line], line)
+    yield verdict(REJECTED, [] if right else [line], line)
+
+    confirmations = len(events_of(evidence.order, "OrderConfirmed"))
+    line = f"confirmed {confirmations} times"
+    yield verdict("the order was never confirmed", [line] if confirmations else [], line)
 
 
-def residue_is_listed(evidence: Evidence) -> Verdict:
+def forced(evidence: Evidence) -> Iterator[Verdict]:
+    """All that holds for a saga that ended the same way without a skip, but for what the skipped operations left."""
+    yield _residue_is_listed(evidence)
+    explained_by = {
+        invariant: residue
+        for residue in set(evidence.residue) & set(_residue_found(evidence))
+        for invariant in _EXPLAINS.get(residue, ())
+    }
+    for judged in completed(evidence) if _went_forward(evidence) else compensated(evidence):
+        residue = explained_by.get(judged.invariant)
+        if judged.holds or residue is None:
+            yield judged
+        else:
+            yield verdict(f"{judged.invariant}, but for {_named(residue)}", [], *judged.evidence)
+
+
+def _nothing_held(evidence: Evidence) -> Verdict:
+    live = live_authorizations(evidence.payment)
+    line = f"held {money_of(evidence.payment).held}, in {len(live)} live authorizations"
+    return verdict(NOT_HELD, [line] if live else [], line)
+
+
+def _residue_is_listed(evidence: Evidence) -> Verdict:
     """What is listed may turn out smaller than listed: an operator gives up on an effect that is not known."""
     listed, found = set(evidence.residue), set(_residue_found(evidence))
     unlisted = [f"{_named(residue)} is left, and not listed" for residue in found - listed]
@@ -93,23 +153,44 @@ def _holds_at_gateway(evidence: Evidence) -> tuple[GatewayHold, ...]:
     return evidence.gateway.holds if evidence.gateway else ()
 
 
+def _went_forward(evidence: Evidence) -> bool:
+    """Actions are skipped only behind the pivot, compensations only when the saga is unwinding."""
+    return any(residue.phase is Phase.ACTION for residue in evidence.residue)
+
+
 def _residue_found(evidence: Evidence) -> Iterator[Residue]:
-    """What is missing of a completed order, or left of a compensated one, whichever way the saga went."""
-    if any(residue.phase is Phase.ACTION for residue in evidence.residue):
-        missing = {
-            "capture_payment": not events_of(evidence.payment, "PaymentCaptured"),
-            "confirm_order": order_status(evidence) != "confirmed",
-            "dispatch_shipment": not events_of(evidence.shipping, "ShipmentDispatched"),
-        }
-        yield from (Residue(step=step, phase=Phase.ACTION) for step, is_missing in missing.items() if is_missing)
-        return
-    left = {
+    """Which operations look as if they had been skipped: exactly what that leaves, not something half done."""
+    if _went_forward(evidence):
+        phase, found = Phase.ACTION, _missing_of_completed(evidence)
+    else:
+        phase, found = Phase.COMPENSATION, _left_of_compensated(evidence)
+    yield from (Residue(step=step, phase=phase) for step, is_found in found.items() if is_found)
+
+
+def _missing_of_completed(evidence: Evidence) -> dict[str, bool]:
+    return {
+        "capture_payment": not events_of(evidence.payment, "PaymentCaptured"),
+        "confirm_order": not events_of(evidence.order, "OrderConfirmed"),
+        "dispatch_shipment": not events_of(evidence.shipping, "ShipmentDispatched")
+        and not any(moved(evidence, sku, "StockDispatched") for sku in evidence.stock),
+    }
+
+
+def _left_of_compensated(evidence: Evidence) -> dict[str, bool]:
+    return {
         "place_order": order_status(evidence) in ("pending", "confirmed"),
-        "authorize_payment": money_of(evidence.payment).held > 0,
-        "book_shipment": live_shipments(evidence) > 0,
+        "authorize_payment": len(live_authorizations(evidence.payment)) == 1,
+        "book_shipment": live_shipments(evidence) == 1 and _is_as_booked(evidence),
         "capture_payment": bool(events_of(evidence.payment, "PaymentCaptured")),
     }
-    yield from (Residue(step=step, phase=Phase.COMPENSATION) for step, is_left in left.items() if is_left)
+
+
+def _is_as_booked(evidence: Evidence) -> bool:
+    """Whether the stock is taken that the shipment holds, and nothing of it came back or left."""
+    booked = told(events_of(evidence.shipping, "ShipmentBooked")[-1], Booked).by_sku
+    taken = Counter({sku: moved(evidence, sku, "StockBooked") for sku in evidence.stock})
+    gone = any(moved(evidence, sku, how) for sku in evidence.stock for how in ("StockReturned", "StockDispatched"))
+    return taken == booked and not gone and not events_of(evidence.shipping, "ShipmentDispatched")
 
 
 def _named(residue: Residue) -> str:

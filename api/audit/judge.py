@@ -45,7 +45,7 @@ def _at_the_end(evidence: Evidence) -> Iterator[Verdict]:
         case SagaStatus.COMPENSATED:
             yield from invariants_at_the_end.compensated(evidence)
         case SagaStatus.FORCED:
-            yield invariants_at_the_end.residue_is_listed(evidence)
+            yield from invariants_at_the_end.forced(evidence)
         case SagaStatus.TERMINATED:
             yield invariants_at_the_end.all_or_nothing(evidence)
         case _:

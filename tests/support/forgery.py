@@ -34,7 +34,9 @@ class Forgery:
         self.order_id = str(uuid4())
         self.order, self.payment, self.shipping = Log(self.order_id), Log(self.order_id), Log(self.order_id)
         self.stock = {line["sku"]: Log(f"stock-{line['sku']}") for line in LINES}
-        self.stated_on_hand: dict[str, int] = {}
+        self.restated: dict[str, dict[str, int] | None] = {}
+        """What a service says of its sums in the place of what its events add up to, by SKU or for `payment`. None
+        says nothing at all."""
         self.gateway_holds: dict[str, tuple[str, int]] = {}
         self.gateway_captured = 0
         self._clock = 0
@@ -73,10 +75,10 @@ class Forgery:
         self.event(self.order, "OrderRejected", "place_order", "RejectOrder", cause="refused")
         self.bar(self.order, "place_order", "RejectOrder")
 
-    def authorize(self, amount_minor: int = TOTAL, currency: str = "EUR") -> None:
-        key = self.key("authorize_payment")
+    def authorize(self, amount_minor: int = TOTAL, currency: str = "EUR", step: str = "authorize_payment") -> None:
+        key = self.key(step)
         money = {"authorization": key, "amount_minor": amount_minor, "currency": currency}
-        self.event(self.payment, "PaymentAuthorized", "authorize_payment", "AuthorizePayment", **money)
+        self.event(self.payment, "PaymentAuthorized", step, "AuthorizePayment", **money)
         self.gateway_holds[key] = "held", amount_minor
 
     def void(self) -> None:
@@ -137,10 +139,10 @@ class Forgery:
             order_id=self.order_id,
             status=status,
             residue=residue,
-            order=_stream(self.order),
-            payment=_stream(self.payment),
-            shipping=_stream(self.shipping),
-            stock={sku: _stream(log, self.stated_on_hand.get(sku)) for sku, log in self.stock.items()},
+            order=_stream(self.order, {}),
+            payment=_stream(self.payment, self.restated.get("payment", _payment_sums(self.payment))),
+            shipping=_stream(self.shipping, {}),
+            stock={sku: _stream(log, self.restated.get(sku, stock_sums(log))) for sku, log in self.stock.items()},
             gateway=Books(
                 holds=tuple(
                     GatewayHold(key=key, state=state, amount_minor=amount)
@@ -158,8 +160,36 @@ class Forgery:
         return _EPOCH + timedelta(seconds=self._tick() if ticks else self._clock)
 
 
-def _stream(log: Log, on_hand: int | None = None) -> Stream:
-    state = {} if on_hand is None else {"on_hand": on_hand}
+def stock_sums(log: Log) -> dict[str, int]:
+    """What the shipping service states about a SKU."""
+    sums = dict.fromkeys(("StockReceived", "StockBooked", "StockReturned", "StockDispatched"), 0)
+    for event in log.events:
+        sums[event.type] += event.data["quantity"]
+    received, booked, returned, dispatched = sums.values()
+    return {
+        "received": received,
+        "on_hand": received - booked + returned,
+        "booked": booked - returned - dispatched,
+        "dispatched": dispatched,
+    }
+
+
+def _payment_sums(log: Log) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    sums = {"authorized_minor": 0, "held_minor": 0, "captured_minor": 0, "voided_minor": 0, "expired_minor": 0}
+    for event in log.events:
+        authorization = event.data.get("authorization", "")
+        if event.type == "PaymentAuthorized":
+            amounts[authorization] = event.data.get("amount_minor", 0)
+            sums["authorized_minor"] += amounts[authorization]
+            sums["held_minor"] += amounts[authorization]
+        else:
+            sums[f"{event.type.removeprefix('Payment').lower()}_minor"] += amounts.get(authorization, 0)
+            sums["held_minor"] -= amounts.get(authorization, 0)
+    return sums
+
+
+def _stream(log: Log, state: dict[str, int] | None) -> Stream:
     return Stream(
         stream=log.name, version=len(log.events), state=state, events=tuple(log.events), barrier=tuple(log.barrier)
     )

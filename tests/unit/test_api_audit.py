@@ -9,7 +9,7 @@ from api.audit.service_events import UnreadableEvent
 from api.audit.verdicts import Audit
 from contracts.faults import Phase
 from contracts.sagas import Residue, SagaStatus
-from tests.support.forgery import LINES, TOTAL, Forgery
+from tests.support.forgery import LINES, TOTAL, Forgery, stock_sums
 
 ONCE = "at most one effect per saga, step and phase"
 NAMED = "every compensation names its action or is a tombstone"
@@ -17,9 +17,12 @@ TOMBSTONE = "no effect after its tombstone"
 MONEY = "authorized money is captured, voided, expired or held"
 STOCK = "stock adds up and is never negative"
 CAPTURED = "the order's total is captured, exactly once"
-SHIPPED = "one shipment of exactly the ordered units is dispatched"
+BOOKED = "one shipment of exactly the ordered units is booked"
+DISPATCHED = "the shipment is dispatched, exactly once"
 LEFT = "exactly the ordered units left the stock"
-CONFIRMED = "the order is confirmed"
+CONFIRMED = "the order is confirmed, exactly once"
+NEVER_REJECTED = "the order was never rejected"
+NEVER_CONFIRMED = "the order was never confirmed"
 NOT_CAPTURED = "nothing is captured"
 NOT_HELD = "no authorization is live"
 NOT_SHIPPED = "no shipment is live"
@@ -136,7 +139,38 @@ def _gateway_never_heard(forged: Forgery) -> None:
 
 
 def _overstate_stock(forged: Forgery) -> None:
-    forged.stated_on_hand["PEN-1"] = 10
+    forged.restated["PEN-1"] = {**stock_sums(forged.stock["PEN-1"]), "on_hand": 10}
+
+
+def _overstate_booked(forged: Forgery) -> None:
+    forged.restated["PEN-1"] = {**stock_sums(forged.stock["PEN-1"]), "booked": 1}
+
+
+def _state_no_stock(forged: Forgery) -> None:
+    forged.restated["PEN-1"] = None
+
+
+def _state_no_money(forged: Forgery) -> None:
+    forged.restated["payment"] = None
+
+
+def _still_hold_what_is_captured(forged: Forgery) -> None:
+    forged.restated["payment"] = {
+        "authorized_minor": TOTAL,
+        "held_minor": TOTAL,
+        "captured_minor": TOTAL,
+        "voided_minor": 0,
+        "expired_minor": 0,
+    }
+
+
+def _authorize_once_more(forged: Forgery) -> None:
+    forged.authorize(step="authorize_again")
+
+
+def _reject_and_confirm_again(forged: Forgery) -> None:
+    forged.reject()
+    forged.event(forged.order, "OrderConfirmed", "confirm_again", "ConfirmOrder")
 
 
 def _void_what_is_captured(forged: Forgery) -> None:
@@ -152,15 +186,21 @@ def _void_what_was_never_held(forged: Forgery) -> None:
     [
         (_capture_twice, {ONCE, CAPTURED, MONEY, GATEWAY}),
         (_confirm_never, {CONFIRMED}),
-        (_reject_after_all, {CONFIRMED}),
-        (_dispatch_twice, {ONCE, SHIPPED, LEFT, STOCK}),
-        (_dispatch_never, {SHIPPED}),
+        (_reject_after_all, {NEVER_REJECTED}),
+        (_reject_and_confirm_again, {CONFIRMED, NEVER_REJECTED}),
+        (_authorize_once_more, {NOT_HELD}),
+        (_dispatch_twice, {ONCE, DISPATCHED, LEFT, STOCK}),
+        (_dispatch_never, {DISPATCHED}),
         (_dispatch_too_few, {LEFT}),
         (_stock_never_left, {LEFT}),
-        (_ship_something_else, {SHIPPED}),
+        (_ship_something_else, {BOOKED}),
         (_gateway_captured_more, {GATEWAY}),
         (_gateway_never_heard, {GATEWAY}),
         (_overstate_stock, {STOCK}),
+        (_overstate_booked, {STOCK}),
+        (_state_no_stock, {STOCK}),
+        (_state_no_money, {MONEY}),
+        (_still_hold_what_is_captured, {MONEY}),
         (_void_what_is_captured, {MONEY}),
         (_void_what_was_never_held, {MONEY}),
     ],
@@ -196,7 +236,7 @@ def test_completed_when_the_currency_is_wrong_then_found() -> None:
 
 
 def test_completed_when_nothing_happened_then_found() -> None:
-    assert {CAPTURED, SHIPPED, CONFIRMED} <= broken(audit(Forgery().evidence(SagaStatus.COMPLETED)))
+    assert {CAPTURED, BOOKED, DISPATCHED, CONFIRMED} <= broken(audit(Forgery().evidence(SagaStatus.COMPLETED)))
 
 
 class TestCompensatedForged:
@@ -246,7 +286,15 @@ class TestCompensatedForged:
         if last == "OrderConfirmed":
             forged.confirm()
 
-        assert broken(audit(forged.evidence(SagaStatus.COMPENSATED))) == {REJECTED}
+        found = {REJECTED, NEVER_CONFIRMED} if last == "OrderConfirmed" else {REJECTED}
+        assert broken(audit(forged.evidence(SagaStatus.COMPENSATED))) == found
+
+    def test_order_when_confirmed_and_then_rejected_then_found(self) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.confirm, forged.reject):
+            act()
+
+        assert broken(audit(forged.evidence(SagaStatus.COMPENSATED))) == {NEVER_CONFIRMED}
 
     def test_action_when_after_its_tombstone_then_found(self) -> None:
         forged = Forgery()
@@ -303,6 +351,9 @@ class TestStock:
 
 class TestForced:
     SHIPMENT_LEFT = Residue(step="book_shipment", phase=Phase.COMPENSATION)
+    MONEY_HELD = Residue(step="authorize_payment", phase=Phase.COMPENSATION)
+    ORDER_PENDING = Residue(step="place_order", phase=Phase.COMPENSATION)
+    NOT_CONFIRMED = Residue(step="confirm_order", phase=Phase.ACTION)
     NOT_DISPATCHED = Residue(step="dispatch_shipment", phase=Phase.ACTION)
 
     def test_residue_when_as_listed_then_clean(self) -> None:
@@ -324,7 +375,7 @@ class TestForced:
         for act in (forged.place, forged.authorize, forged.book, forged.reject):
             act()
 
-        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.SHIPMENT_LEFT))) == {RESIDUE}
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.SHIPMENT_LEFT))) == {RESIDUE, NOT_HELD}
 
     def test_retriable_when_left_out_as_listed_then_clean(self) -> None:
         forged = Forgery()
@@ -338,7 +389,76 @@ class TestForced:
         for act in (forged.place, forged.authorize, forged.book, forged.capture):
             act()
 
-        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.NOT_DISPATCHED))) == {RESIDUE}
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.NOT_DISPATCHED))) == {RESIDUE, CONFIRMED}
+
+    def test_skipped_when_it_explains_what_does_not_hold_then_said(self) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.authorize, forged.book, forged.capture, forged.dispatch):
+            act()
+
+        judged = audit(forged.evidence(SagaStatus.FORCED, self.NOT_CONFIRMED))
+
+        assert judged.clean
+        assert f"{CONFIRMED}, but for confirm_order (action)" in {verdict.invariant for verdict in judged.verdicts}
+
+    def test_capture_when_only_half_and_the_confirmation_skipped_then_found(self) -> None:
+        forged = Forgery()
+        forged.place()
+        forged.authorize(TOTAL // 2)
+        for act in (forged.book, forged.capture, forged.dispatch):
+            act()
+
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.NOT_CONFIRMED))) == {CAPTURED}
+
+    def test_order_when_rejected_and_the_confirmation_skipped_then_found(self) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.authorize, forged.book, forged.capture, forged.dispatch, forged.reject):
+            act()
+
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.NOT_CONFIRMED))) == {NEVER_REJECTED}
+
+    def test_stock_when_some_left_and_the_dispatch_skipped_then_found(self) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.authorize, forged.book, forged.capture, forged.confirm):
+            act()
+        forged.move("StockDispatched", "dispatch_shipment", "DispatchShipment", LINES[:1])
+
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.NOT_DISPATCHED))) == {DISPATCHED, LEFT}
+
+    @pytest.mark.parametrize("step", ["authorize_payment", "book_shipment"])
+    def test_stock_when_it_leaked_and_a_compensation_skipped_then_found(self, step: str) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.authorize, forged.book):
+            act()
+        forged.event(forged.shipping, "ShipmentCancelled", "book_shipment", "CancelShipment")
+        forged.bar(forged.shipping, "book_shipment", "CancelShipment")
+        forged.reject()
+        if step == "book_shipment":
+            forged.void()
+
+        skipped = Residue(step=step, phase=Phase.COMPENSATION)
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, skipped))) == {RETURNED}
+
+    def test_hold_when_a_second_one_is_left_then_found(self) -> None:
+        forged = Forgery()
+        for act in (forged.place, forged.authorize, forged.reject):
+            act()
+        _authorize_once_more(forged)
+
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.MONEY_HELD))) == {NOT_HELD}
+
+    def test_order_when_left_pending_as_listed_then_clean(self) -> None:
+        forged = Forgery()
+        forged.place()
+
+        assert audit(forged.evidence(SagaStatus.FORCED, self.ORDER_PENDING)).clean
+
+    def test_order_when_confirmed_and_its_rejection_skipped_then_found(self) -> None:
+        forged = Forgery()
+        forged.place()
+        forged.confirm()
+
+        assert broken(audit(forged.evidence(SagaStatus.FORCED, self.ORDER_PENDING))) == {NEVER_CONFIRMED}
 
 
 class TestTerminated:
