@@ -1,9 +1,12 @@
 """An order in a few words, for people who look at the Temporal Web UI."""
 
+import json
+
 from contracts.orders import Order
 
 _MAX_SUMMARY = 200
 _MAX_SHOWN_LINES = 20
+_MAX_ATTRIBUTE_BYTES = 2048
 _NO_MINOR_UNITS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
 _THREE_DIGITS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 
@@ -21,6 +24,19 @@ def summary_of(order: Order) -> str:
     more = f" and {len(order.lines) - 1} more" if len(order.lines) > 1 else ""
     goods = f"{first.quantity} × {_short(first.sku)}{more}"  # noqa: RUF001 - the sign for times
     return f"Order of {_short(order.customer_id)}: {goods}, {amount(order.total_minor, order.currency)}"
+
+
+def customer_attribute_of(order: Order) -> str:
+    """The customer's id as a search attribute: cut, and ending in `…`, where Temporal would refuse the whole.
+
+    Temporal keeps at most 2048 bytes of its JSON, in which the SDK writes most characters as 6 or 12. The whole id is
+    in the workflow's input.
+    """
+    kept, shown = order.customer_id, order.customer_id
+    while len(json.dumps(shown)) > _MAX_ATTRIBUTE_BYTES:
+        kept = kept[:-1]
+        shown = kept + "…"
+    return shown
 
 
 def details_of(order: Order) -> str:

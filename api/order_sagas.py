@@ -96,7 +96,7 @@ class OrderSagas:
         try:
             return await self.temporal.snapshot(saga_id_of(order_id))
         except SagaUnknown:
-            raise order_not_found(str(order_id)) from None
+            raise order_not_found(order_id) from None
 
     async def wait(self, order_id: UUID, wait_s: int) -> SagaView:
         """The saga's view when it ended, or after the time, whichever comes first."""
@@ -175,7 +175,7 @@ class OrderSagas:
         stream = await self.services.stream(ORDER, str(order_id))
         view = archived_view(order_id, stream, self.links(order_id)) if stream else None
         if view is None:
-            raise order_not_found(str(order_id))
+            raise order_not_found(order_id)
         return view
 
 

@@ -36,7 +36,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.config import ApiSettings
-from api.order_in_words import details_of, summary_of
+from api.order_in_words import customer_attribute_of, details_of, summary_of
 from contracts.sagas import RecordedDecision, SagaStatus
 from workflows import names
 from workflows.converter import DATA_CONVERTER
@@ -52,6 +52,8 @@ _UNREACHABLE = {
     RPCStatusCode.UNAUTHENTICATED,
     RPCStatusCode.PERMISSION_DENIED,
 }
+_UNREGISTERED = ("no mapping defined", "not defined", "invalid search attribute:")
+"""What Temporal says of a search attribute that is not registered: to a start, and to a query."""
 _SNAPSHOTS = 3
 """How often a description and a history are read again until they fit each other."""
 
@@ -125,7 +127,7 @@ class Temporal:
                     search_attributes=TypedSearchAttributes(
                         [
                             SearchAttributePair(names.SAGA_STATUS, SagaStatus.RUNNING),
-                            SearchAttributePair(names.CUSTOMER_ID, saga.order.customer_id),
+                            SearchAttributePair(names.CUSTOMER_ID, customer_attribute_of(saga.order)),
                         ]
                     ),
                 )
@@ -284,7 +286,10 @@ class Temporal:
 
 def _is_missing_setup(error: RPCError) -> bool:
     text = error.message.lower()
-    return ("namespace" in text and "not found" in text) or "search attribute" in text or "no mapping" in text
+    if "namespace" in text and "not found" in text:
+        return True
+    # Not every word about a search attribute: that a value is refused is no matter of set-up, and no retry mends it.
+    return any(said in text for said in _UNREGISTERED)
 
 
 def _reason(error: RPCError) -> str:

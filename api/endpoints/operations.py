@@ -24,9 +24,10 @@ router = APIRouter(tags=["orders"])
     responses=documented("ORDER_NOT_FOUND", "TOO_LATE", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
 async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
-    """Ask for an order to be cancelled. Asking again changes nothing; after the pivot it is too late.
+    """Ask for an order to be cancelled. Asking again changes nothing.
 
-    The answer's `cancel` says how far it got. The last word is the pivot's: `requested` may still become `too_late`.
+    After the pivot it is too late, and so it is when the saga unwinds already, for another cause. The answer's `cancel`
+    says how far it got. The last word is the pivot's: `requested` may still become `too_late`.
     """
     view = await sagas.view(order_id)
     if view.cancel is not CancelState.EFFECTIVE and not _is_too_late(sagas, view):
@@ -103,10 +104,13 @@ def _is_too_late(sagas: OrderSagas, view: SagaView) -> bool:
     happened = pivot is not None and any(
         step.name == pivot.name and step.state is StepState.SUCCEEDED for step in view.steps
     )
-    return (view.status in ENDED and view.cause is not Cause.CANCELLED) or happened
+    turned = view.cause is not None or view.status in ENDED
+    return (turned and view.cause is not Cause.CANCELLED) or happened
 
 
 def _why_too_late(view: SagaView) -> str:
     if view.status in ENDED:
         return f"the saga has ended {view.status}"
+    if view.cause is not None and view.cause is not Cause.CANCELLED:
+        return f"the saga has turned already, its cause is {view.cause}"
     return "the payment is captured, so the saga only goes forward now"

@@ -184,11 +184,17 @@ class _State:
         return Cause(told) if told else None
 
     def _cancel(self, cause: Cause | None) -> CancelState | None:
+        """Too late as soon as another cause is recorded, even while the fence's answer is open.
+
+        Whatever that answer is, the saga ends as it would have without the cancel: unwound for the recorded cause, or
+        completed, where the pivot had happened after all.
+        """
         if not self.cancel_asked:
             return None
         if cause is Cause.CANCELLED:
             return CancelState.EFFECTIVE
-        return CancelState.TOO_LATE if self.closed or self._pivot_happened() else CancelState.REQUESTED
+        too_late = self.closed or cause is not None or self._pivot_happened()
+        return CancelState.TOO_LATE if too_late else CancelState.REQUESTED
 
     def _pivot_happened(self) -> bool:
         pivot = self.definition.pivot
@@ -206,9 +212,10 @@ class _State:
         if not step or not code:
             return None
         for phase in (Phase.COMPENSATION, Phase.ACTION):
-            answer = self._peek(step, phase).answer
-            if answer is not None and answer.code == code:
-                return StepFailure(step=step, code=code, message=answer.message)
+            # Not its last answer's only: a decision's interruption says nothing, and the failure still stands.
+            message = self._peek(step, phase).messages.get(code)
+            if message is not None:
+                return StepFailure(step=step, code=code, message=message)
         return StepFailure(step=step, code=code, message=_MESSAGES.get(code, code))
 
     def _residue(self) -> tuple[Residue, ...]:

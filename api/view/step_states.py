@@ -1,6 +1,6 @@
 """How far an operation of a saga got, and what state its step is shown in for that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from api.view.facts import Answer, Ending, Pending
@@ -24,6 +24,8 @@ class Operation:
     stuck: bool = False
     skipped: bool = False
     last_failure: str | None = None
+    messages: dict[str, str] = field(default_factory=dict)
+    """Of its failures and refusals so far, the last one of each code."""
     pending: Pending | None = None
 
     @property
@@ -45,6 +47,8 @@ class Operation:
         self.answer = answer
         if answer.ending in (Ending.FAILED, Ending.REFUSED):
             self.last_failure = answer.message
+        if answer.code and answer.message:
+            self.messages[answer.code] = answer.message
         if self.done:
             self.stuck = self.skipped = False
 

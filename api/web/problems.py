@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,9 @@ from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
 
 ORDERS_PATH = "/orders/"
 """Whatever is not found below it is an order that is not known."""
+_MAX_ERRORS = 50
+_MAX_LOC = 100
+"""Characters of a place's name. It may be the caller's own: an unknown field has any name."""
 
 
 class ApiProblem(Exception):
@@ -51,11 +55,9 @@ class ApiProblem(Exception):
         )
 
 
-def order_not_found(order_id: str) -> ApiProblem:
-    # What was asked for is not repeated unless it is an id: it may be anything, of any length.
-    what = (
-        f"there is no order {order_id}" if len(order_id) <= len("00000000-0000-0000-0000-000000000000") else "no order"
-    )
+def order_not_found(order_id: UUID | None) -> ApiProblem:
+    """None is for what is no id: it may be anything, of any length, so it is not repeated."""
+    what = f"there is no order {order_id}" if order_id else "there is no such order: an order's id is a UUID"
     return ApiProblem(HTTPStatus.NOT_FOUND, "ORDER_NOT_FOUND", what)
 
 
@@ -64,12 +66,19 @@ def unavailable(code: str, detail: str, retry_after_s: int) -> ApiProblem:
 
 
 def malformed(error: ValidationError | RequestValidationError, where: tuple[str, ...] = ()) -> ApiProblem:
-    """What is wrong with an input, place by place. The input itself is not repeated."""
-    errors = [{"loc": [*where, *one["loc"]], "msg": one["msg"], "type": one["type"]} for one in error.errors()]
+    """What is wrong with an input, place by place, up to a number of them. The input itself is not repeated."""
+    errors = [
+        {"loc": [*where, *map(_shortened, one["loc"])], "msg": one["msg"], "type": one["type"]}
+        for one in error.errors()[:_MAX_ERRORS]
+    ]
     first = errors[0]
     place = ".".join(str(part) for part in first["loc"])
     detail = f"{place}: {first['msg']}" if place else str(first["msg"])
     return ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "MALFORMED", detail, errors=errors)
+
+
+def _shortened(place: str | int) -> str | int:
+    return place[:_MAX_LOC] if isinstance(place, str) else place
 
 
 def internal_error() -> ApiProblem:

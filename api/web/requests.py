@@ -32,7 +32,7 @@ def _sagas(request: Request) -> OrderSagas:
 
 def _order_id(order_id: Annotated[str, Path(description="The order's id, a UUID", examples=[_EXAMPLE])]) -> UUID:
     if not _UUID.fullmatch(order_id):
-        raise order_not_found(order_id)
+        raise order_not_found(None)
     return UUID(order_id)
 
 

@@ -222,6 +222,40 @@ class TestBuilt:
 
         assert view_of(built).cancel is CancelState.TOO_LATE
 
+    def test_cancel_when_it_unwinds_for_another_cause_then_too_late_at_once(self) -> None:
+        built = Events().show(SagaStatus.UNWINDING, SagaCause="refused", FailedStep="book_shipment", FailureCode="X")
+        built.add("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
+
+        assert view_of(built).cancel is CancelState.TOO_LATE
+
+    def test_cancel_when_the_fence_is_open_then_too_late_and_stays_so(self) -> None:
+        built = Events().show(SagaStatus.UNWINDING, SagaCause="failed")
+        fence = built.schedule("abandon_capture", attempts=4)
+        built.add("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
+        assert view_of(built).cancel is CancelState.TOO_LATE
+
+        built.complete(fence, "already_done").show(SagaStatus.RUNNING, SagaCause=None)
+        assert view_of(built).cancel is CancelState.TOO_LATE
+
+    def test_cancel_when_it_unwinds_for_it_then_effective(self) -> None:
+        built = Events()
+        built.add("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
+        built.show(SagaStatus.UNWINDING, SagaCause="cancelled")
+
+        assert view_of(built).cancel is CancelState.EFFECTIVE
+
+    def test_failure_when_a_decision_interrupted_the_attempts_then_still_in_its_own_words(self) -> None:
+        built = Events().fast("release_payment", failure=failure("INJECTED_FAULT"))
+        scheduled = built.schedule("release_payment")
+        built.show(SagaStatus.STUCK, SagaCause="failed", FailedStep="authorize_payment", FailureCode="INJECTED_FAULT")
+        built.decide(step="authorize_payment", decision="retry")
+        built.cancel_between_attempts(scheduled)
+
+        told = view_of(built).failure
+
+        assert told is not None
+        assert (told.code, told.message) == ("INJECTED_FAULT", "scripted INJECTED_FAULT")
+
     def test_attempts_when_a_decision_stopped_them_between_two_then_kept(self) -> None:
         built = Events().fast("release_payment", failure=failure("DOWN"))
         scheduled = built.schedule("release_payment")

@@ -1,8 +1,10 @@
 """Orders in a few words, within what Temporal keeps of them."""
 
+import json
+
 import pytest
 
-from api.order_in_words import amount, details_of, summary_of
+from api.order_in_words import amount, customer_attribute_of, details_of, summary_of
 from contracts.currencies import CODES
 from tests.support.orders import parsed_order
 
@@ -46,3 +48,16 @@ def test_details_when_faults_are_injected_then_told() -> None:
     faults = [{"step": "book_shipment", "kind": "error", "times": "always"}]
 
     assert "- book_shipment, action: error always" in details_of(parsed_order(faults=faults))
+
+
+@pytest.mark.parametrize("customer", ["cust-1", "\U0001f600" * 170, "\u4e2d" * 200, '"' * 200])
+def test_customer_attribute_when_it_fits_then_whole(customer: str) -> None:
+    assert customer_attribute_of(parsed_order(customer_id=customer)) == customer
+
+
+@pytest.mark.parametrize("length", [171, 175, 200])
+def test_customer_attribute_when_too_long_for_temporal_then_cut(length: int) -> None:
+    shown = customer_attribute_of(parsed_order(customer_id="\U0001f600" * length))
+
+    assert shown == "\U0001f600" * 170 + "…"
+    assert len(json.dumps(shown)) <= 2048

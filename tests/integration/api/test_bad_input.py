@@ -224,7 +224,21 @@ async def test_order_id_when_none_then_404(api: ApiBench, order_id: str, rest: s
     # A client would tidy the path up; what a server gets to see is the raw one.
     request = api.http.build_request("GET", httpx.URL("http://api.test", raw_path=f"/orders/{order_id}{rest}".encode()))
 
-    assert_problem(await api.http.send(request), 404, "ORDER_NOT_FOUND")
+    response = await api.http.send(request)
+
+    assert_problem(response, 404, "ORDER_NOT_FOUND")
+    # Nothing of what was asked for comes back.
+    assert response.json()["detail"].startswith("there is no such order")
+
+
+async def test_order_when_20_000_fields_are_unknown_then_not_all_are_told(api: ApiBench, key: str) -> None:
+    body = an_order(**{f"u{number}": 1 for number in range(20_000)})
+
+    response = await api.http.post("/orders", json=body, headers={"Idempotency-Key": key})
+
+    assert_problem(response, 422, "MALFORMED")
+    assert len(response.json()["errors"]) == 50
+    assert len(response.content) < 20_000
 
 
 @pytest.mark.parametrize("call", ["", "/history", "/history?format=temporal", "/events", "/audit"])

@@ -145,6 +145,21 @@ class TestCancelling:
 
         assert (response.status_code, response.json()["code"]) == (409, "TOO_LATE")
 
+    async def test_cancel_when_unwinding_for_another_cause_then_too_late_from_either_side(self, api: ApiBench) -> None:
+        api.always("cancel-3", "book_shipment", "!OUT_OF_STOCK")
+        api.always("cancel-3", "release_payment", "!PAYMENT_ALREADY_CAPTURED")
+        view = SagaView.model_validate_json((await api.order(key="cancel-3")).content)
+        await api.until(view.order_id, SagaStatus.STUCK)
+
+        response = await api.http.post(f"/orders/{view.order_id}/cancel")
+
+        assert (response.status_code, response.json()["code"]) == (409, "TOO_LATE")
+        assert "refused" in response.json()["detail"]
+        assert (await api.view(view.order_id)).cancel is None
+
+        await api.client.get_workflow_handle(view.saga_id).cancel()
+        assert (await api.view(view.order_id)).cancel is CancelState.TOO_LATE
+
     async def test_cancel_when_completed_then_too_late(self, api: ApiBench) -> None:
         order_id = (await api.order(wait=20)).json()["order_id"]
 
@@ -163,6 +178,24 @@ async def test_order_when_started_then_found_in_temporal_by_what_people_know_of_
     assert description.typed_search_attributes[names.CUSTOMER_ID] == "cust-1"
     assert description.typed_search_attributes[names.SAGA_STATUS] == "completed"
     assert description.task_queue == QUEUE
+
+
+async def test_order_when_its_texts_are_as_long_as_can_be_then_taken(api: ApiBench) -> None:
+    longest = "\U0001f600" * 200
+    address = {"name": longest, "line1": longest, "city": longest}
+
+    response = await api.order(
+        wait=20,
+        customer_id=longest,
+        shipping_address={**an_order()["shipping_address"], **address},
+        lines=[{"sku": f"S{number:03}" + "x" * 60, "quantity": 1, "unit_price_minor": 1} for number in range(100)],
+    )
+
+    assert response.status_code == 200, response.text
+    view = SagaView.model_validate_json(response.content)
+    assert view.status is SagaStatus.COMPLETED
+    description = await api.client.get_workflow_handle(view.saga_id).describe()
+    assert description.typed_search_attributes[names.CUSTOMER_ID] == "\U0001f600" * 170 + "…"
 
 
 async def test_history_when_healthy_then_at_most_13_events_and_6_calls(api: ApiBench) -> None:
