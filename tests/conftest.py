@@ -1,8 +1,12 @@
-"""How tests are shared out when several processes run them."""
+"""What holds for all tests, and how they are shared out when several processes run them."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# Started in a shell's background, tests ignore SIGINT, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
 
