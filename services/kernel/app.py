@@ -15,6 +15,7 @@ from services.kernel.aggregates import AnyAggregate
 from services.kernel.command_routes import CommandRoutes
 from services.kernel.database import Database
 from services.kernel.event_log import Snapshots
+from services.kernel.event_feed import EventFeed
 from services.kernel.executor import Executor
 from services.kernel.faults import FaultInjector
 from services.kernel.limits import BodyLimit
@@ -44,7 +45,8 @@ class Service:
 def create_service_app(service: Service) -> FastAPI:
     """The service as an ASGI app. It reads no environment, and touches its database only when it is started."""
     database = service.database
-    executor = Executor(database, Snapshots())
+    feed = EventFeed(service.name, database, service.aggregates)
+    executor = Executor(database, Snapshots(), on_commit=feed.wake)
     faults = FaultInjector(database, enabled=service.fault_injection)
 
     @asynccontextmanager
@@ -65,6 +67,7 @@ def create_service_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))
     app.include_router(stream_routes(database, service.aggregates))
+    app.include_router(feed.router())
     app.include_router(_health(database))
     for router in service.routers:
         app.include_router(router)

@@ -5,12 +5,14 @@ ServiceError
 ├── KeyReused          422  the idempotency key came before, with another body
 ├── NotFound           404
 ├── CommandRefused     409  the business says no, or the barrier does
+├── LogReplaced        409  the reader of the event feed followed another log, or a later state of this one
 ├── TryLater           503  nothing is wrong with the request, its time is; carries Retry-After
 └── ConcurrencyError   503  a stream moved on meanwhile; retried inside first
 """
 
 from typing import Any
 
+from contracts.events import LOG_REPLACED
 from contracts.wire import KEY_REUSED
 from services.kernel.refusal import Refusal
 
@@ -48,6 +50,13 @@ class CommandRefused(ServiceError):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code, refusal.message)
+
+
+class LogReplaced(ServiceError):
+    status = 409
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(LOG_REPLACED, detail)
 
 
 class TryLater(ServiceError):

@@ -136,6 +136,18 @@ def read(session: Session, stream: str, *, up_to: int) -> Sequence[EventRow]:
     ).all()
 
 
+def read_log(session: Session, *, after: int, limit: int) -> Sequence[EventRow]:
+    """The events of all streams after a position, in the order of their commits."""
+    return session.exec(
+        select(EventRow).where(col(EventRow.position) > after).order_by(col(EventRow.position)).limit(limit)
+    ).all()
+
+
+def log_head(session: Session) -> int:
+    """The position of the log's last event, 0 if it has none."""
+    return session.execute(select(func.max(EventRow.position))).scalar() or 0
+
+
 def streams(session: Session, prefix: str) -> Sequence[str]:
     """The streams whose ids start with the prefix, in their order."""
     return session.exec(
@@ -153,3 +165,16 @@ def ensure_log_id(session: Session) -> None:
 
 def log_id(session: Session) -> str:
     return session.exec(select(LogRow.log_id)).one()
+
+
+def renew_log_id(session: Session) -> str:
+    """Makes it another log to all who follow it, so that they begin anew: it was restored from a back-up.
+
+    Positions that were given since the back-up are given again, to other events; nobody could tell otherwise.
+    """
+    row = session.exec(select(LogRow)).one()
+    session.delete(row)
+    session.flush()
+    renewed = LogRow(log_id=str(uuid4()), created_at=datetime.now(UTC))
+    session.add(renewed)
+    return renewed.log_id

@@ -39,8 +39,9 @@ IN_FLIGHT_WAIT_S = 1.0
 
 
 class Executor:
-    def __init__(self, database: Database, snapshots: Snapshots) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, *, on_commit: Callable[[], None]) -> None:
         self._database = database
+        self._on_commit = on_commit
         self._snapshots = snapshots
         self._in_flight = KeysInFlight()
 
@@ -62,6 +63,7 @@ class Executor:
             if isinstance(result, Outward):
                 conclude = await result.ask()
                 result = self._attempt(operation, request, conclude)
+            self._on_commit()
         if isinstance(result, Outward):
             raise TypeError(f"{operation.name} asks outside twice")
         return result

@@ -12,10 +12,13 @@ from services.kernel.unit_of_work import UnitOfWork
 from services.order import domain
 from services.order.domain import Order
 from services.order.events import ORDER_EVENTS, OrderEvent
+from services.order.public import announce
 
 C = TypeVar("C", bound=Command)
 
-ORDER: Aggregate[Order, OrderEvent] = Aggregate(Order(), domain.evolve, ORDER_EVENTS)
+ORDER: Aggregate[Order, OrderEvent] = Aggregate(
+    Order(), domain.evolve, ORDER_EVENTS, announce=announce
+)
 
 
 def handler_of(

@@ -15,8 +15,11 @@ from services.payment import domain
 from services.payment.domain import Decision, Payment
 from services.payment.events import PAYMENT_EVENTS, PaymentEvent
 from services.payment.gateway import CaptureAnswer, PaymentGateway
+from services.payment.public import announce
 
-PAYMENT: Aggregate[Payment, PaymentEvent] = Aggregate(Payment(), domain.evolve, PAYMENT_EVENTS)
+PAYMENT: Aggregate[Payment, PaymentEvent] = Aggregate(
+    Payment(), domain.evolve, PAYMENT_EVENTS, announce=announce
+)
 
 
 class PaymentHandlers:

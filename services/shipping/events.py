@@ -27,6 +27,8 @@ class ShipmentDispatched:
 @dataclass(frozen=True, slots=True)
 class StockReceived:
     quantity: int
+    delivery: str
+    """With which delivery the units came. Since version 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +59,4 @@ ShipmentEvent = ShipmentBooked | ShipmentCancelled | ShipmentDispatched
 SHIPMENT_EVENTS = (ShipmentBooked, ShipmentCancelled, ShipmentDispatched)
 StockEvent = StockReceived | StockBooked | StockReturned | StockDispatched
 STOCK_EVENTS = (StockReceived, StockBooked, StockReturned, StockDispatched)
+STOCK_UPCASTERS = {"StockReceived": (lambda received: {**received, "delivery": "unknown"},)}

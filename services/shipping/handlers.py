@@ -9,11 +9,23 @@ from services.kernel.refusal import Refusal
 from services.kernel.unit_of_work import UnitOfWork
 from services.shipping import domain, stock
 from services.shipping.domain import Movement, Shipment
-from services.shipping.events import SHIPMENT_EVENTS, STOCK_EVENTS, ShipmentEvent, StockEvent, StockReceived
+from services.shipping.events import (
+    SHIPMENT_EVENTS,
+    STOCK_EVENTS,
+    STOCK_UPCASTERS,
+    ShipmentEvent,
+    StockEvent,
+    StockReceived,
+)
+from services.shipping.public import STOCK_PREFIX, announce_shipment, announce_stock
 from services.shipping.stock import Stock
 
-SHIPMENT: Aggregate[Shipment, ShipmentEvent] = Aggregate(Shipment(), domain.evolve, SHIPMENT_EVENTS)
-STOCK: Aggregate[Stock, StockEvent] = Aggregate(Stock(), stock.evolve, STOCK_EVENTS, prefix="stock-")
+SHIPMENT: Aggregate[Shipment, ShipmentEvent] = Aggregate(
+    Shipment(), domain.evolve, SHIPMENT_EVENTS, announce=announce_shipment
+)
+STOCK: Aggregate[Stock, StockEvent] = Aggregate(
+    Stock(), stock.evolve, STOCK_EVENTS, prefix=STOCK_PREFIX, announce=announce_stock, upcasters=STOCK_UPCASTERS
+)
 
 
 def stock_stream(sku: str) -> str:
@@ -39,7 +51,7 @@ def dispatch_shipment(command: DispatchShipment, unit: UnitOfWork) -> Outcome | 
 def receive_stock(command: ReceiveStock, unit: UnitOfWork) -> Outcome:
     stream = stock_stream(command.sku)
     version = unit.load(STOCK, stream).version
-    unit.append(STOCK, stream, [StockReceived(command.quantity)], expected_version=version)
+    unit.append(STOCK, stream, [StockReceived(command.quantity, unit.key)], expected_version=version)
     return Outcome.DONE
 
 

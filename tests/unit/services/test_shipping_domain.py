@@ -105,7 +105,7 @@ def test_stock_when_anything_allowed_happens_then_it_balances(moves: list[tuple[
     for quantity, move in moves:
         state = reduce(stock.evolve, events, Stock())
         if move == "receive":
-            events.append(StockReceived(quantity))
+            events.append(StockReceived(quantity, "a-delivery"))
         elif move == "book" and quantity <= state.on_hand:
             events.append(StockBooked("o", quantity))
         elif move == "return" and quantity <= state.booked:

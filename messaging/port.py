@@ -1,0 +1,107 @@
+"""What a consumer and a transport are to each other: the one port, with a transport for each way that events travel.
+
+A log is the truth, a transport only a way to hear of it. So a transport may deliver twice, late, or after a gap; the
+consumer compares what it is handed with how far it has got, and what does not follow on is read from the log again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from contracts.events import PublicEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a consumer has got in one service's log."""
+
+    log_id: str | None = None
+    """None before the first event."""
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of one service's log: all public events after `after`, up to and with `position`."""
+
+    service: str
+    log_id: str
+    after: int
+    events: tuple[PublicEvent, ...]
+    position: int
+    head: int | None = None
+    """The position of the log's last event, where the transport knows it."""
+
+    def follows(self, cursor: Cursor) -> bool:
+        """Whether nothing lies between the cursor and this page."""
+        return cursor.log_id in (None, self.log_id) and self.after <= cursor.position
+
+
+class Taker(Protocol):
+    """A consumer, as a transport sees it."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the consumers of a system; a broker names its queue after it."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Whose events it consumes."""
+
+    def cursor(self, service: str) -> Cursor: ...
+
+    async def take(self, page: Page) -> bool:
+        """Returns once the effect of the page's events is durable; taking an event again has no effect.
+
+        False, and no effect, if the page does not follow on from the cursor: then the log is to be read from there.
+
+        Raises:
+            NotNow: the consumer cannot take anything for the moment, whatever the event.
+        """
+
+    async def replaced(self, service: str) -> None:
+        """Told that the log it followed is not there any more. Returns once it can be read from the new cursor."""
+
+
+class Transport(Protocol):
+    """One way for events to reach a consumer: each service's in the order of its log, at least once."""
+
+    async def follow(self, taker: Taker) -> None:
+        """Delivers until it is cancelled. A log or broker that cannot be reached is tried again, without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a consumer could not take, or that waits behind such a one of its stream."""
+
+    event: PublicEvent
+    reason: str
+    at: datetime
+    generation: int
+    """Of the read model into which it could not be taken."""
+
+    @property
+    def identity(self) -> tuple[int, str, str, int]:
+        return self.generation, self.event.service, self.event.stream, self.event.streamversion
+
+
+class DeadLetters(Protocol):
+    """Where a consumer's dead letters lie, in the order in which they were put there."""
+
+    async def put(self, letter: DeadLetter) -> None:
+        """Returns once it is durable. Putting one again, after a crash, may show it twice.
+
+        Raises:
+            NotNow: it cannot be stored for the moment.
+        """
+
+    async def letters(self) -> list[DeadLetter]:
+        """All of them, each once."""
+
+    async def remove(self, letters: Sequence[DeadLetter]) -> None:
+        """Removing one that is not there is no error."""
+
+
+class NotNow(Exception):
+    """Something that a consumer needs is not there for the moment; trying again later may succeed."""

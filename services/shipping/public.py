@@ -1,0 +1,53 @@
+"""What the outside is told of a shipment's and of the stock's events. Addresses stay inside."""
+
+from typing import assert_never
+
+from contracts import events as public
+from services.kernel.aggregates import Announcement
+from services.shipping.events import (
+    ShipmentBooked,
+    ShipmentCancelled,
+    ShipmentDispatched,
+    ShipmentEvent,
+    StockBooked,
+    StockDispatched,
+    StockEvent,
+    StockReceived,
+    StockReturned,
+)
+
+STOCK_PREFIX = "stock-"
+"""With which the streams of stock start; the SKU follows."""
+
+
+def announce_shipment(event: ShipmentEvent, stream: str) -> Announcement:
+    return Announcement(_shipment(event), order_id=stream)
+
+
+def announce_stock(event: StockEvent, stream: str) -> Announcement:
+    sku = stream.removeprefix(STOCK_PREFIX)
+    match event:
+        case StockReceived():
+            received = public.StockReceived(sku=sku, quantity=event.quantity, delivery=event.delivery)
+            return Announcement(received, order_id=None)
+        case StockBooked():
+            return Announcement(public.StockBooked(sku=sku, quantity=event.quantity), event.order_id)
+        case StockReturned():
+            return Announcement(public.StockReturned(sku=sku, quantity=event.quantity), event.order_id)
+        case StockDispatched():
+            return Announcement(public.StockDispatched(sku=sku, quantity=event.quantity), event.order_id)
+        case _:
+            assert_never(event)
+
+
+def _shipment(event: ShipmentEvent) -> public.EventData:
+    match event:
+        case ShipmentBooked():
+            units = tuple(public.Unit(sku=unit.sku, quantity=unit.quantity) for unit in event.units)
+            return public.ShipmentBooked(units=units)
+        case ShipmentCancelled():
+            return public.ShipmentCancelled()
+        case ShipmentDispatched():
+            return public.ShipmentDispatched()
+        case _:
+            assert_never(event)
