@@ -14,8 +14,8 @@ from services.kernel import event_log, problems
 from services.kernel.aggregates import AnyAggregate
 from services.kernel.command_routes import CommandRoutes
 from services.kernel.database import Database
-from services.kernel.event_log import Snapshots
 from services.kernel.event_feed import EventFeed
+from services.kernel.event_log import Snapshots
 from services.kernel.executor import Executor
 from services.kernel.faults import FaultInjector
 from services.kernel.limits import BodyLimit

@@ -139,7 +139,8 @@ class Consumer:
                 move_cursor(session, self.generation, service, end)
         except NotNow:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, the events are now tried one by one, and it shows again
+        except Exception:
+            # Whatever it is, the events are now tried one by one, and it shows again.
             return False
         return True
 

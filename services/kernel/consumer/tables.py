@@ -1,4 +1,4 @@
-"""What every consumer keeps beside its effects: how far it has got, which streams are parked, which letters are dead."""
+"""What every consumer keeps beside its effects: how far it has got, which streams are parked, what is dead."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,0 +1,117 @@
+"""How far behind a consumer is: in its health, and as metrics. Asked of the logs at the moment of the question."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from pydantic import BaseModel
+from sqlmodel import col, func, select
+from starlette.responses import Response
+
+from messaging.feed import Feeds, LogReplaced
+from messaging.port import NotNow, Taker
+from services.kernel.consumer.generations import active_generation
+from services.kernel.consumer.read_model import ReadModel
+from services.kernel.consumer.tables import ParkedStreamRow
+from services.kernel.database import Database
+
+if TYPE_CHECKING:
+    from services.kernel.consumer.app import Following
+
+_ASK_WITHIN_S = 1.0
+
+
+class SourceProgress(BaseModel):
+    position: int
+    head: int | None
+    """Of the service's log; null if it cannot be reached."""
+    lag: int | None
+    """How many positions behind; there may be fewer events, since positions have gaps."""
+
+
+class Progress(BaseModel):
+    status: str
+    """`ready`, `catching up` or `failing`. In all of them what was taken so far is served."""
+    consumer: str
+    failure: str | None
+    generation: int
+    rebuilding: bool
+    parked_streams: int
+    sources: dict[str, SourceProgress]
+
+
+def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "Following") -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    async def progress() -> Progress:
+        found = await asyncio.gather(*(_of_source(taker, feeds, service) for service in taker.services))
+        sources = dict(zip(taker.services, found, strict=True))
+        with database.reading() as session:
+            generation = active_generation(session)
+            parked = session.exec(
+                select(func.count()).select_from(ParkedStreamRow).where(col(ParkedStreamRow.generation) == generation)
+            ).one()
+        return Progress(
+            status=_status(following.failure, sources),
+            consumer=taker.name,
+            failure=following.failure,
+            generation=generation,
+            rebuilding=isinstance(taker, ReadModel) and taker.is_rebuilding,
+            parked_streams=parked,
+            sources=sources,
+        )
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "live"}
+
+    @router.get("/health/ready")
+    async def ready() -> Progress:
+        """Whether its database answers, and how far it is behind each log."""
+        return await progress()
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """The same for Prometheus."""
+        return Response(_exposed(await progress()), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _of_source(taker: Taker, feeds: Feeds, service: str) -> SourceProgress:
+    cursor = taker.cursor(service)
+    try:
+        async with asyncio.timeout(_ASK_WITHIN_S):
+            head = (await feeds.of(service).read(cursor, limit=1)).head
+    except (NotNow, LogReplaced, TimeoutError):
+        head = None
+    lag = None if head is None else max(0, head - cursor.position)
+    return SourceProgress(position=cursor.position, head=head, lag=lag)
+
+
+def _status(failure: str | None, sources: dict[str, SourceProgress]) -> str:
+    if failure is not None:
+        return "failing"
+    return "ready" if all(source.lag == 0 for source in sources.values()) else "catching up"
+
+
+def _exposed(progress: Progress) -> bytes:
+    registry = CollectorRegistry()
+    of_source = ["consumer", "source"]
+    position = Gauge("amends_consumer_position", "Position up to which events were taken", of_source, registry=registry)
+    lag = Gauge("amends_consumer_lag", "Positions behind the log's head", of_source, registry=registry)
+    reachable = Gauge("amends_consumer_log_reachable", "Whether the log answers", of_source, registry=registry)
+    parked = Gauge(
+        "amends_consumer_parked_streams", "Streams that wait for an operator", ["consumer"], registry=registry
+    )
+    failing = Gauge("amends_consumer_failing", "Whether following fails", ["consumer"], registry=registry)
+    for service, source in progress.sources.items():
+        position.labels(progress.consumer, service).set(source.position)
+        reachable.labels(progress.consumer, service).set(source.head is not None)
+        if source.lag is not None:
+            lag.labels(progress.consumer, service).set(source.lag)
+    parked.labels(progress.consumer).set(progress.parked_streams)
+    failing.labels(progress.consumer).set(progress.failure is not None)
+    return generate_latest(registry)
