@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from run import client, processes
+from run import client, operating, processes
 from run.errors import CannotRun
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 processes.add_to(app)
 client.add_to(app)
+operating.add_to(app)
 
 
 def main() -> int:

@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from run.settings import ROOT, SERVICES, Settings, variable_of
+from run.settings import CONSUMERS, ROOT, SERVICES, Settings, variable_of
 
 Probe = Callable[[int], Awaitable[bool]]
 """Tells whether the process with that id is healthy."""
@@ -38,11 +38,15 @@ def parts_of(settings: Settings, cli: str | None) -> list[Part]:
 
         probe = http_probe(settings, settings.engine_http_port, f"/api/v1/namespaces/{settings.namespace}")
         parts.append(Part("engine", engine_command(settings, cli), probe, settings.engine_address))
-    for name in own_services(settings):
+    for name in own_services(settings, SERVICES):
         port = settings.service_port(name)
         probe = http_probe(settings, port, "/health/ready")
         parts.append(Part(name, (*python, "service", name), probe, settings.url_of(port), env=env))
     parts.append(Part("prepare", (*python, "prepare"), None, needs=("engine",) if cli else (), env=env))
+    for name in own_consumers(settings):
+        port = settings.service_port(name)
+        probe = http_probe(settings, port, "/health/ready")
+        parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), env=env))
     parts += [
         Part("api", (*python, "api"), http_probe(settings, settings.api_port, "/health/ready"),
              settings.url_of(settings.api_port), env=env),
@@ -56,9 +60,14 @@ def worker_ready_file(settings: Settings) -> Path:
     return settings.data_dir / "run" / "worker.ready"
 
 
-def own_services(settings: Settings) -> list[str]:
+def own_services(settings: Settings, names: Iterable[str]) -> list[str]:
     """Those that no other address is given for."""
-    return [name for name in SERVICES if getattr(settings, f"{name}_url") is None]
+    return [name for name in names if getattr(settings, f"{name}_url") is None]
+
+
+def own_consumers(settings: Settings) -> list[str]:
+    """Those that no other address is given for, and the relay where events travel by RabbitMQ."""
+    return [*own_services(settings, CONSUMERS), *(["relay"] if settings.broker_url else [])]
 
 
 def ports_needed(settings: Settings) -> list[str]:
@@ -66,7 +75,7 @@ def ports_needed(settings: Settings) -> list[str]:
     engine = ["engine_port", "engine_ui_port", "engine_http_port", "engine_metrics_port"]
     return [
         *(engine if settings.temporal_address is None else []),
-        *(f"{name}_port" for name in own_services(settings)),
+        *(f"{name}_port" for name in (*own_services(settings, SERVICES), *own_consumers(settings))),
         "api_port",
     ]
 

@@ -18,6 +18,9 @@ PORTS: Mapping[str, str] = {
     "order_port": "the order service",
     "payment_port": "the payment service",
     "shipping_port": "the shipping service",
+    "views_port": "the query side",
+    "notifications_port": "the customer notifications",
+    "relay_port": "the relay to RabbitMQ",
     "api_port": "the API",
 }
 """Each port's setting, and who listens there."""

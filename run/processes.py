@@ -25,8 +25,15 @@ class Service(StrEnum):
     SHIPPING = "shipping"
 
 
+class ConsumerName(StrEnum):
+    VIEWS = "views"
+    NOTIFICATIONS = "notifications"
+    RELAY = "relay"
+    """From the services' feeds to RabbitMQ."""
+
+
 def add_to(app: typer.Typer) -> None:
-    for verb in (up, down, reset, status, settings, engine, prepare, service, worker, api):
+    for verb in (up, down, reset, status, settings, engine, prepare, service, consumer, worker, api):
         app.command()(verb)
 
 
@@ -102,6 +109,16 @@ def service(name: Service) -> None:
     serve(_service_app(name, settings), settings, name=name, port_setting=f"{name}_port")
 
 
+def consumer(name: ConsumerName) -> None:
+    """Run one consumer of the services' events."""
+    from run.http_server import serve
+    from run.logs import configure_logs
+
+    settings = load_settings()
+    configure_logs(settings.log_level, part=name)
+    serve(_consumer_app(name, settings), settings, name=name, port_setting=f"{name}_port")
+
+
 def worker() -> None:
     """Run one worker."""
     from run.logs import configure_logs
@@ -130,6 +147,7 @@ def api() -> None:
             order_url=settings.service_url("order"),
             payment_url=settings.service_url("payment"),
             shipping_url=settings.service_url("shipping"),
+            views_url=settings.service_url("views"),
             policy=settings.saga_policy(),
             fault_injection=settings.fault_injection,
             max_body_bytes=settings.api_max_body_bytes,
@@ -168,3 +186,35 @@ def _service_app(name: Service, settings: Settings) -> "FastAPI":
                 )
             except UnusableStockFile as error:
                 raise CannotRun(f"{error}; {variable_of('stock_file')} names the file") from error
+
+
+def _consumer_app(name: ConsumerName, settings: Settings) -> "FastAPI":
+    database_url, feed_urls = settings.database_url(name), settings.feed_urls
+    match name:
+        case ConsumerName.VIEWS:
+            from services.views import app as views
+
+            return views.create_app(
+                database_url=database_url,
+                feed_urls=feed_urls,
+                rabbitmq_url=settings.broker_url,
+                exchange=settings.rabbitmq_exchange,
+            )
+        case ConsumerName.NOTIFICATIONS:
+            from services.notifications import app as notifications
+
+            return notifications.create_app(
+                database_url=database_url,
+                feed_urls=feed_urls,
+                rabbitmq_url=settings.broker_url,
+                exchange=settings.rabbitmq_exchange,
+            )
+        case ConsumerName.RELAY:
+            from services.relay import app as relay
+
+            return relay.create_app(
+                database_url=database_url,
+                feed_urls=feed_urls,
+                rabbitmq_url=settings.rabbitmq_url,
+                exchange=settings.rabbitmq_exchange,
+            )

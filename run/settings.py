@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "AMENDS_"
 SERVICES = ("order", "payment", "shipping")
+"""The command side: each has an event log."""
+CONSUMERS = ("views", "notifications")
+"""Who follows the event logs."""
 
 _PASSWORD = re.compile(r"(://[^/@]*:)[^@]*@")
 
@@ -64,6 +67,12 @@ class Settings(BaseSettings):
     """Of the payment service."""
     shipping_port: Port = 8103
     """Of the shipping service."""
+    views_port: Port = 8104
+    """Of the query side."""
+    notifications_port: Port = 8105
+    """Of the customer notifications."""
+    relay_port: Port = 8106
+    """Of the relay to RabbitMQ: its health and metrics."""
     api_port: Port = 8000
     """Of the API."""
 
@@ -79,6 +88,19 @@ class Settings(BaseSettings):
     """Of the payment gateway simulator's own books; by default SQLite in the data folder."""
     shipping_database_url: str | None = None
     """Of the shipping service; by default SQLite in the data folder."""
+    views_database_url: str | None = None
+    """Of the query side; by default SQLite in the data folder."""
+    notifications_database_url: str | None = None
+    """Of the customer notifications; by default SQLite in the data folder."""
+    relay_database_url: str | None = None
+    """Of the relay, which keeps there how far it has got; by default SQLite in the data folder."""
+
+    event_transport: Literal["feed", "rabbitmq"] = "feed"
+    """How consumers hear of events: from each service's feed, or by RabbitMQ with the feeds behind it."""
+    rabbitmq_url: Name = "amqp://guest:guest@127.0.0.1:5672/"
+    """The RabbitMQ to use with `event_transport` rabbitmq."""
+    rabbitmq_exchange: Name = "amends.events"
+    """The topic exchange; queues are named after it. Systems that share a RabbitMQ need one each."""
 
     temporal_address: str | None = None
     """A Temporal to use, as host:port. Where it is given, `up` starts none."""
@@ -92,6 +114,10 @@ class Settings(BaseSettings):
     """A payment service to use."""
     shipping_url: str | None = None
     """A shipping service to use."""
+    views_url: str | None = None
+    """A query side to use. Where it is given, `up` starts none; likewise for the next one."""
+    notifications_url: str | None = None
+    """A process of customer notifications to use."""
     api_url: str | None = None
     """The API that `./amends order` and its like talk to; by default the one that `up` runs."""
 
@@ -154,6 +180,16 @@ class Settings(BaseSettings):
     def service_url(self, service: str) -> str:
         given: str | None = getattr(self, f"{service}_url")
         return given or self.url_of(self.service_port(service))
+
+    @property
+    def feed_urls(self) -> dict[str, str]:
+        """Where each service's event feed is."""
+        return {name: self.service_url(name) for name in SERVICES}
+
+    @property
+    def broker_url(self) -> str | None:
+        """RabbitMQ's, where events travel by it."""
+        return self.rabbitmq_url if self.event_transport == "rabbitmq" else None
 
     def database_url(self, name: str) -> str:
         given: str | None = getattr(self, f"{name}_database_url")

@@ -81,6 +81,8 @@ class Urls(BaseModel):
     order: str
     payment: str
     shipping: str
+    views: str
+    notifications: str
 
 
 class State(BaseModel):

@@ -14,13 +14,13 @@ import typer
 from run.errors import AlreadyRunning, CannotRun, NotRunning
 from run.parts import parts_of, ports_needed, worker_ready_file
 from run.ports import settle_ports
-from run.settings import Settings, variable_of
+from run.settings import CONSUMERS, SERVICES, Settings, variable_of
 from run.state import PartState, Process, State, Urls, forget_state, read_state, running_state, write_state
 from run.supervisor import Limits, Supervisor
 
 _LEFTOVER_GRACE_S = 10.0
 _DOWN_MARGIN_S = 10.0
-_DATABASES = ("order.db", "payment.db", "gateway.db", "shipping.db", "temporal.db")
+_DATABASES = tuple(f"{name}.db" for name in (*SERVICES, "gateway", *CONSUMERS, "relay", "temporal"))
 
 
 def up(settings: Settings) -> None:
@@ -188,6 +188,8 @@ def _urls(settings: Settings) -> Urls:
         order=settings.service_url("order"),
         payment=settings.service_url("payment"),
         shipping=settings.service_url("shipping"),
+        views=settings.service_url("views"),
+        notifications=settings.service_url("notifications"),
     )
 
 
@@ -196,6 +198,7 @@ def _greeting(settings: Settings, urls: Urls, took_s: float) -> str:
 Amends is ready, after {took_s:.1f} s.
 
   API           {urls.api}/docs
+  Query side    {urls.views}/docs
   Temporal      {urls.temporal_ui}/namespaces/{settings.namespace}/workflows
   Logs          {settings.data_dir / "logs"}
 

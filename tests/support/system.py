@@ -15,8 +15,8 @@ from run.settings import PREFIX, ROOT, Settings
 from run.state import Condition, PartState, State, Urls, read_state
 from tests.support.eventually import eventually
 
-PARTS = ("engine", "order", "payment", "shipping", "api", "worker")
-_PORTS = "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING API".split()
+PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "api", "worker")
+_PORTS = "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING VIEWS NOTIFICATIONS RELAY API".split()
 _PATIENT = {
     # Tests share a busy machine: what must come soon comes soon, and nothing times out that is only slow.
     "POLICY__RETRY_INITIAL_S": "0.1",
