@@ -122,7 +122,7 @@ class Feeds:
                 pause_s = FIRST_PAUSE_S
 
     async def _hand_over(self, taker: Taker, service: str, *, wait_s: float) -> bool:
-        """One page. False if there was nothing more."""
+        """One page. False if that was all there is."""
         cursor = taker.cursor(service)
         try:
             page = await self._readers[service].read(cursor, wait_s=wait_s)
@@ -130,8 +130,9 @@ class Feeds:
             await taker.replaced(service)
             return True
         # An empty page tells the log's id, and may move the cursor over events that are no public ones.
-        if page.events or page.position != cursor.position or cursor.log_id is None:
-            await taker.take(page)
+        says_something = page.events or page.position != cursor.position or cursor.log_id is None
+        if says_something and not await taker.take(page):
+            return True  # the cursor was moved back meanwhile, by a switch to a younger read model
         return page.head is not None and page.position < page.head
 
 

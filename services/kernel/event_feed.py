@@ -34,6 +34,9 @@ MAX_WAIT_S = 30.0
 _POLL_S = 0.2
 """How soon a waiting reader sees what another process has committed. What this one commits wakes it at once."""
 
+_GATHER_S = 0.01
+"""How long an answer waits for more, once there is something: under load, one answer carries many events."""
+
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Read the events after this position.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many events at most.")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="How many seconds to wait for the first of them.")]
@@ -68,7 +71,8 @@ class EventFeed:
                 remaining_s = deadline - time.monotonic()
                 if not empty or remaining_s <= 0:
                     return answer
-                await _wait_for(committed, min(_POLL_S, remaining_s))
+                if await _comes(committed, within_s=min(_POLL_S, remaining_s)):
+                    await asyncio.sleep(_GATHER_S)
 
         return router
 
@@ -108,9 +112,9 @@ class EventFeed:
         )
 
 
-async def _wait_for(event: asyncio.Event, timeout_s: float) -> None:
+async def _comes(event: asyncio.Event, *, within_s: float) -> bool:
     try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
+        async with asyncio.timeout(within_s):
+            return await event.wait()
     except TimeoutError:
-        return
+        return False

@@ -1,4 +1,4 @@
-"""Makes a process out of a consumer: it follows its transport, says how far behind it is, and takes operators' commands.
+"""Makes a process out of a consumer: it follows its transport, says how far it is, and takes operators' commands.
 
 Guarantees: while a log, a broker or its database is away the process lives, serves what it has, and tells so; when they
 are back it goes on by itself.
@@ -62,7 +62,7 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
         if isinstance(taker, ReadModel):
             taker.open()
         besides = (taker.forget_retired,) if isinstance(taker, ReadModel) else ()
-        tasks = [asyncio.create_task(run()) for run in (following.run, *process.alongside, *besides)]
+        tasks = [asyncio.create_task(run()) for run in (following.run, *map(_kept_up, process.alongside), *besides)]
         yield
         for task in tasks:
             task.cancel()
@@ -112,6 +112,20 @@ class Following:
                 log.exception("following failed")
                 self._failure = time.monotonic(), f"{type(error).__name__}: {error}"
                 await asyncio.sleep(_PAUSE_S)
+
+
+def _kept_up(run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Runs it again whenever it fails."""
+
+    async def keep_up() -> None:
+        while True:
+            try:
+                return await run()
+            except Exception:
+                structlog.get_logger().exception("failed, and begins again")
+                await asyncio.sleep(_PAUSE_S)
+
+    return keep_up
 
 
 def _consumer(taker: Taker) -> Consumer:

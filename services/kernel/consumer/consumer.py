@@ -221,6 +221,9 @@ class Consumer:
                 row = self._parked(session, event.service, event.stream)
                 row.next_version = event.streamversion + 1
                 session.add(row)
+                # A crash after the letter was put aside may have left the cursor just before it.
+                if cursor_at(session, self.generation, event.service).position < event.position:
+                    move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
         except NotNow:
             raise
         except Exception as error:

@@ -18,6 +18,7 @@ from messaging.port import Cursor, DeadLetters, NotNow, Page
 from services.kernel.consumer import generations
 from services.kernel.consumer.consumer import Apply, Consumer
 from services.kernel.database import Database
+from services.kernel.errors import TryLater
 
 CHUNK = 500
 """How many rows of a retired generation are deleted in one transaction."""
@@ -100,7 +101,13 @@ class ReadModel:
             return await self._rebuild()
 
     async def forget_retired(self) -> None:
-        """Deletes what retired generations have left, a few rows at a time."""
+        """Deletes what retired generations have left, a few rows at a time. What is left over goes the next time."""
+        try:
+            await self._forget_retired()
+        except (NotNow, TryLater) as error:
+            self._log.warning("old generations stay for now", error=str(error))
+
+    async def _forget_retired(self) -> None:
         with self._database.reading() as session:
             retired = generations.retired_generations(session)
         for generation in retired:

@@ -134,7 +134,7 @@ class TestWaiting:
         await confirmed_order(order)
 
         await eventually(waiting.done, within_s=5)
-        assert [event["type"] for event in (await waiting).json()][0] == "OrderPlaced"
+        assert next(event["type"] for event in (await waiting).json()) == "OrderPlaced"
 
 
 class TestReplacedLog:

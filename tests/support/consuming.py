@@ -1,0 +1,86 @@
+"""A consumer for tests: it keeps the events that it took, in order, and fails where a test tells it to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from contracts.events import PublicEvent
+from messaging.port import Page
+from services.kernel.consumer.consumer import Consumer
+from services.kernel.consumer.dead_letters import TableOfDeadLetters
+from services.kernel.consumer.tables import CONSUMER_TABLES
+from services.kernel.database import Database
+
+
+class TakenRow(SQLModel, table=True):
+    """One event that was taken. Taking it twice makes two rows."""
+
+    __tablename__ = "taken"
+
+    number: int | None = Field(default=None, primary_key=True)
+    generation: int
+    stream: str
+    version: int
+
+
+class Recorder:
+    """The effect of the consumer under test."""
+
+    def __init__(self) -> None:
+        self.poison: set[str] = set()
+        """Ids of events that cannot be taken."""
+        self.unavailable: Exception | None = None
+
+    def apply(self, session: Session, event: PublicEvent, generation: int) -> None:
+        session.add(TakenRow(generation=generation, stream=event.stream, version=event.streamversion))
+        session.flush()
+        if self.unavailable:
+            raise self.unavailable
+        if event.id in self.poison:
+            raise ValueError(f"cannot digest {event.id}")
+
+
+class Consuming:
+    """A consumer with a database of its own."""
+
+    def __init__(self, database_url: str, name: str = "recorder", services: tuple[str, ...] = ("order",)) -> None:
+        self.database = Database(database_url)
+        self.database.create_tables((*CONSUMER_TABLES, TakenRow))
+        self.recorder = Recorder()
+        self.dead_letters = TableOfDeadLetters(self.database)
+        self.consumer = Consumer(
+            name, services, database=self.database, apply=self.recorder.apply, dead_letters=self.dead_letters
+        )
+
+    def taken(self) -> list[tuple[str, int]]:
+        with self.database.reading() as session:
+            rows = session.exec(select(TakenRow).order_by(col(TakenRow.number))).all()
+            return [(row.stream, row.version) for row in rows]
+
+
+def fact(stream: str, version: int, position: int, *, log_id: str = "log-1") -> PublicEvent:
+    return PublicEvent(
+        id=f"{stream}:{version}",
+        source="/services/order",
+        type="OrderConfirmed",
+        subject=stream,
+        time=datetime.now(UTC),
+        causationid=f"{uuid4()}/ConfirmOrder",
+        stream=stream,
+        streamversion=version,
+        position=position,
+        logid=log_id,
+        data={},
+    )
+
+
+def page(*events: PublicEvent, after: int | None = None) -> Page:
+    """The piece of the log that holds these events."""
+    first, last = events[0], events[-1]
+    return Page("order", first.logid, first.position - 1 if after is None else after, tuple(events), last.position)
+
+
+def versions(taken: Sequence[tuple[str, int]], stream: str) -> list[int]:
+    return [version for name, version in taken if name == stream]
