@@ -16,9 +16,7 @@ from services.order.public import announce
 
 C = TypeVar("C", bound=Command)
 
-ORDER: Aggregate[Order, OrderEvent] = Aggregate(
-    Order(), domain.evolve, ORDER_EVENTS, announce=announce
-)
+ORDER: Aggregate[Order, OrderEvent] = Aggregate(Order(), domain.evolve, ORDER_EVENTS, announce=announce)
 
 
 def handler_of(

@@ -17,9 +17,7 @@ from services.payment.events import PAYMENT_EVENTS, PaymentEvent
 from services.payment.gateway import CaptureAnswer, PaymentGateway
 from services.payment.public import announce
 
-PAYMENT: Aggregate[Payment, PaymentEvent] = Aggregate(
-    Payment(), domain.evolve, PAYMENT_EVENTS, announce=announce
-)
+PAYMENT: Aggregate[Payment, PaymentEvent] = Aggregate(Payment(), domain.evolve, PAYMENT_EVENTS, announce=announce)
 
 
 class PaymentHandlers:
