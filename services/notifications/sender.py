@@ -1,0 +1,168 @@
+"""The way out to customers: the port, an adapter that only logs, and the loop that sends what was recorded.
+
+Guarantees:
+- At least once. A notification is marked as sent after it was; a crash in between has it sent again, under the same id.
+- An order's notifications are sent in the order of their events' times, a later one only after those before it.
+- One that cannot be sent is tried again without end, ever more seldom up to a limit. Meanwhile other orders' are sent,
+  and events are taken as ever.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+import structlog
+from sqlalchemy import exists, tuple_
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from services.kernel.database import Database
+from services.kernel.errors import TryLater
+from services.notifications.tables import NotificationRow
+
+POLL_S = 0.2
+"""How soon what was recorded, or is due again, is seen. Looking takes one read of an index of what is unsent."""
+SEND_WITHIN_S = 10.0
+"""How long one attempt may take."""
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 60.0
+"""Between two attempts for one notification."""
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 3.0
+"""Between two attempts for any, while all of them fail: most likely nothing can be sent for the moment."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    id: str
+    """The same whenever it is sent again."""
+    order_id: str
+    customer_id: str
+    event_type: str
+    text: str
+
+
+class NotificationSender(Protocol):
+    """A way to customers: mail, a push service, a queue."""
+
+    async def send(self, notification: Notification) -> None:
+        """Returns once it is on its way. Where sending it twice would hurt, look at its id.
+
+        Raises:
+            Exception: whatever it is, it will be tried again.
+        """
+
+
+class LogSender:
+    """Implements `NotificationSender` with one line in the log, which is sent nowhere.
+
+    The customer's id is the only personal data in it; texts hold none.
+    """
+
+    async def send(self, notification: Notification) -> None:
+        structlog.get_logger().info(
+            "customer notified",
+            id=notification.id,
+            customer_id=notification.customer_id,
+            order_id=notification.order_id,
+            type=notification.event_type,
+            text=notification.text,
+        )
+
+
+class Sending:
+    """Sends what is recorded and unsent, one by one. Only one of them may run on a database."""
+
+    def __init__(self, database: Database, sender: NotificationSender, *, send_within_s: float = SEND_WITHIN_S) -> None:
+        self._database = database
+        self._sender = sender
+        self._send_within_s = send_within_s
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Sends until it is cancelled."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            row = await self._until_done(self._next)
+            if row is None:
+                await asyncio.sleep(POLL_S)
+            elif await self._attempt(row):
+                pause_s = FIRST_PAUSE_S
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _attempt(self, row: NotificationRow) -> bool:
+        notification = _notification(row)
+        try:
+            async with asyncio.timeout(self._send_within_s):
+                await self._sender.send(notification)
+        except Exception as error:
+            row.failures += 1
+            row.due_at = datetime.now(UTC) + _backoff(row.failures)
+            why = type(error).__name__  # its text may quote the customer's address
+            self._log.warning("notification not sent", id=notification.id, failures=row.failures, error=why)
+        else:
+            row.sent_at = datetime.now(UTC)
+        await self._until_done(lambda: self._store(row))
+        return row.sent_at is not None
+
+    def _next(self) -> NotificationRow | None:
+        with self._database.reading() as session:
+            return _next_due(session, datetime.now(UTC))
+
+    def _store(self, row: NotificationRow) -> None:
+        with self._database.writing() as session:
+            stored = session.get_one(NotificationRow, row.place)
+            stored.failures, stored.due_at, stored.sent_at = row.failures, row.due_at, row.sent_at
+
+    async def _until_done(self, act: Callable[[], T]) -> T:
+        """Tries again as long as the database is away. To go on instead would send the same again and again."""
+        while True:
+            try:
+                return act()
+            except (TryLater, SQLAlchemyError):
+                self._log.exception("notifications' database does not answer")
+                await asyncio.sleep(LONGEST_PAUSE_S)
+
+
+def _next_due(session: Session, now: datetime) -> NotificationRow | None:
+    """The one that is due for longest, among each order's first that is unsent."""
+    earlier = aliased(NotificationRow)
+    waits = exists().where(
+        col(earlier.order_id) == col(NotificationRow.order_id),
+        col(earlier.sent_at).is_(None),
+        tuple_(col(earlier.recorded_at), col(earlier.place))
+        < tuple_(col(NotificationRow.recorded_at), col(NotificationRow.place)),
+    )
+    return session.exec(
+        select(NotificationRow)
+        .where(
+            col(NotificationRow.sent_at).is_(None),
+            col(NotificationRow.customer_id).is_not(None),
+            col(NotificationRow.due_at) <= now,
+            ~waits,
+        )
+        .order_by(col(NotificationRow.due_at), col(NotificationRow.place))
+        .limit(1)
+    ).first()
+
+
+def _notification(row: NotificationRow) -> Notification:
+    return Notification(
+        id=f"{row.service}/{row.event_id}/{row.event_type}",
+        order_id=row.order_id,
+        customer_id=row.customer_id or "",
+        event_type=row.event_type,
+        text=row.text,
+    )
+
+
+def _backoff(failures: int) -> timedelta:
+    doublings = min(failures - 1, 30)  # far beyond the limit, and short of what a number can hold
+    return timedelta(seconds=min(FIRST_RETRY_S * 2**doublings, LONGEST_RETRY_S))
