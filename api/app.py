@@ -9,10 +9,12 @@ import httpx
 from fastapi import FastAPI, Request, Response
 
 from api.config import ApiSettings
-from api.endpoints import audit, events, health, history, operations, orders, sagas
+from api.endpoints import audit, events, health, history, operations, order_list, orders, sagas, views
 from api.order_sagas import OrderSagas
-from api.services import Services, ServiceUnreachable
+from api.reading import ServiceUnreachable
+from api.services import Services
 from api.temporal import SagaUnknown, Temporal, TemporalUnavailable
+from api.query_side import Views
 from api.web import problems
 from api.web.middleware import Outermost
 from api.web.openapi import openapi_of
@@ -28,8 +30,10 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = Services(settings, transport)
         app.state.sagas = OrderSagas(settings, await Temporal.open(settings), services)
+        app.state.views = Views(settings, transport)
         yield
         await services.close()
+        await app.state.views.close()
 
     app = FastAPI(
         title="Amends",
@@ -39,7 +43,7 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
         # A redirect to a path without its slash would lose the idempotency key on the way.
         redirect_slashes=False,
     )
-    for module in (orders, operations, history, events, audit, sagas, health):
+    for module in (orders, order_list, operations, history, events, audit, sagas, views, health):
         app.include_router(module.router)
     problems.install(app)
 

@@ -9,6 +9,8 @@ from workflows.names import NAMESPACE, TASK_QUEUE
 from workflows.policies import Policy
 
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
+PageSize = Annotated[int, Field(ge=1, le=1000)]
+"""The query side has no larger pages."""
 
 
 class ApiSettings(Contract):
@@ -22,6 +24,8 @@ class ApiSettings(Contract):
     order_url: str
     payment_url: str
     shipping_url: str
+    views_url: str
+    """Of the query side, which answers for all services together."""
     policy: Policy = Policy()
     """Of new sagas; an order may bring its own deadline."""
     fault_injection: bool = False
@@ -38,5 +42,5 @@ class ApiSettings(Contract):
     """How long a new order waits for the order service to say that it knows the key from long ago."""
     retry_after_s: Annotated[int, Field(ge=1)] = 2
     """What `Retry-After` tells callers when something is unreachable."""
-    default_page: Annotated[int, Field(ge=1)] = 100
-    max_page: Annotated[int, Field(ge=1)] = 1000
+    default_page: PageSize = 100
+    max_page: PageSize = 1000

@@ -9,7 +9,8 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from api.config import ApiSettings
 from api.fault_plans import check_faults
 from api.idempotency import digest_of, key_reused, order_id_of
-from api.services import ORDER, Services, ServiceUnreachable
+from api.reading import ServiceUnreachable
+from api.services import ORDER, Services
 from api.temporal import SagaOver, SagaUnknown, Snapshot, Temporal
 from api.view.cancel_reason import reason_for
 from api.view.facts import Fact, Pending

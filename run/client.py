@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import typer
 
 from contracts.commands import ReceiveStock, command_path
-from contracts.sagas import DecisionKind
+from contracts.sagas import Cause, DecisionKind
+from contracts.views import OrderStatus
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
 from run import pretty
 from run.caller import Caller
@@ -17,6 +19,7 @@ from run.settings import Settings, load_settings
 from run.state import running_state
 
 _MAX_PAGES = 1000
+_MOMENT = "a moment such as 2026-10-01T09:30:00Z"
 
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `order` prints it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as it came.")]
@@ -25,7 +28,7 @@ stock_verbs = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (order, show, history, cancel, decide, audit):
+    for verb in (order, orders, show, history, events, cancel, decide, audit):
         app.command()(verb)
     app.add_typer(stock_verbs, name="stock")
 
@@ -47,6 +50,29 @@ def order(
     pretty.saga(answer, as_json=as_json)
 
 
+def orders(
+    status: Annotated[OrderStatus | None, typer.Option(help="Only orders with this status.")] = None,
+    cause: Annotated[Cause | None, typer.Option(help="Only orders that were rejected for this.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's orders.")] = None,
+    placed_from: Annotated[str | None, typer.Option("--from", help=f"Placed at {_MOMENT} or later.")] = None,
+    placed_to: Annotated[str | None, typer.Option("--to", help=f"Placed before {_MOMENT}.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many orders, at most.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List orders, newest first. The list is a moment behind."""
+    given = {
+        "status": status,
+        "cause": cause,
+        "customer": customer,
+        "from": placed_from,
+        "to": placed_to,
+        "limit": limit,
+    }
+    filters = urlencode({name: value for name, value in given.items() if value is not None})
+    with _api() as api:
+        pretty.orders(api.get(f"/orders?{filters}"), as_json=as_json)
+
+
 def show(order_id: OrderId, as_json: AsJson = False) -> None:
     """Show an order's saga: its status and its steps."""
     with _api() as api:
@@ -64,6 +90,12 @@ def history(order_id: OrderId, as_json: AsJson = False) -> None:
             if following is None:
                 return
             page = following
+
+
+def events(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Show what the services have announced about an order, in causal order. It is a moment behind."""
+    with _api() as api:
+        pretty.events(api.get(f"/orders/{order_id}/events"), as_json=as_json)
 
 
 def cancel(order_id: OrderId) -> None:

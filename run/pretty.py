@@ -1,18 +1,23 @@
 """Answers of the system, for people to read."""
 
+import json
 import sys
+from datetime import datetime
+from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from api.order_in_words import amount
 from contracts.sagas import HistoryPage, SagaStatus, SagaView
+from contracts.views import OrderEvents
 
 _COLOUR = {
     "succeeded": "green", "completed": "green", "compensated": "yellow", "nothing_to_undo": "yellow", "refused": "red",
     "failed": "red", "stuck": "bold red", "forced": "magenta", "terminated": "magenta", "compensating": "yellow",
-    "unwinding": "yellow", "pending": "dim",
+    "unwinding": "yellow", "pending": "dim", "confirmed": "green", "rejected": "red",
 }  # fmt: skip
 # Where nobody looks at a window's edges, lines are not to be broken at 80 columns.
 _console = Console() if sys.stdout.isatty() else Console(width=240)
@@ -56,6 +61,34 @@ def saga(answer: httpx.Response, *, as_json: bool) -> None:
         line(f"./amends decide {view.order_id} STEP retry|skip|give_up --reason WHY goes on with it")
 
 
+def orders(answer: httpx.Response, *, as_json: bool) -> None:
+    """A line for each order, and whether there are more."""
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    page = answer.json()
+    rows = table("placed at", "order", "status", "cause", "customer", "total", "shipment")
+    for order in page["orders"]:
+        total = amount(order["total_minor"], order["currency"])
+        told = (order["cause"] or "", order["customer_id"], total, order["shipment"])
+        placed_at = f"{datetime.fromisoformat(order['placed_at']):%Y-%m-%d %H:%M:%S}"
+        rows.add_row(placed_at, order["order_id"], _coloured(order["status"]), *map(escape, told))
+    show(rows)
+    if page["next"]:
+        line("there are more; --limit shows more at once, --to shows older ones")
+
+
+def events(answer: httpx.Response, *, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    rows = table("at", "service", "event", "what it says")
+    for event in OrderEvents.model_validate_json(answer.content).events:
+        says = ", ".join(f"{name} {_plainly(value)}" for name, value in event.data.items())
+        rows.add_row(f"{event.time:%H:%M:%S.%f}"[:-3], escape(event.service), escape(event.type), escape(says))
+    show(rows)
+
+
 def history(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
         _console.print_json(answer.text)
@@ -88,6 +121,10 @@ def stock(answer: httpx.Response, *, as_json: bool) -> None:
     for sku in answer.json():
         rows.add_row(*(escape(str(sku[column])) for column in columns))
     show(rows)
+
+
+def _plainly(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _coloured(state: str) -> str:

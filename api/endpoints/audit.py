@@ -6,7 +6,8 @@ from api.audit.gather import gather
 from api.audit.judge import audit
 from api.audit.service_events import UnreadableEvent
 from api.audit.verdicts import Audit
-from api.services import ORDER, PAYMENT, SHIPPING, ServiceUnreachable, StoredEvent
+from api.reading import ServiceUnreachable
+from api.services import ORDER, PAYMENT, SHIPPING, StoredEvent
 from api.web.problem_codes import documented
 from api.web.requests import OrderId, Sagas
 

@@ -1,41 +1,27 @@
-"""What the services themselves recorded about an order."""
-
-from uuid import UUID
+"""What the services have announced about an order."""
 
 from fastapi import APIRouter
 
-from api.services import StoredEvent
 from api.web.problem_codes import documented
-from api.web.requests import OrderId, Sagas
-from contracts.base import Contract
+from api.web.requests import OrderId, ReadModels, Sagas
+from contracts.views import OrderEvents
 
 router = APIRouter(tags=["orders"])
 
 
-class ServiceEvent(StoredEvent):
-    service: str
-    stream: str
-
-
-class OrderEvents(Contract):
-    order_id: UUID
-    events: tuple[ServiceEvent, ...]
-
-
 @router.get(
     "/orders/{order_id}/events",
+    # CloudEvents has no null: what is absent is left out.
+    response_model_exclude_none=True,
     responses=documented("ORDER_NOT_FOUND", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
 )
-async def show_events(order_id: OrderId, sagas: Sagas) -> OrderEvents:
-    """Show the stored events of all services about an order, in the order of their recording."""
-    streams = await sagas.services.streams(order_id)
-    if not streams:
-        # Known to Temporal at least? An order may have no events yet.
+async def show_events(order_id: OrderId, sagas: Sagas, views: ReadModels) -> OrderEvents:
+    """Show the public events of all services about an order, as CloudEvents, in causal order.
+
+    They come from the query side, so they are a moment behind: an order that was just placed may have none yet.
+    """
+    events = await views.events(order_id)
+    if not events.events:
+        # Known to Temporal at least? Its events may still be on their way.
         await sagas.snapshot(order_id)
-    events = [
-        ServiceEvent(service=service, stream=stream.stream, **event.model_dump())
-        for service, stream in streams.items()
-        for event in stream.events
-    ]
-    events.sort(key=lambda event: (event.recorded_at, event.service, event.position))
-    return OrderEvents(order_id=order_id, events=tuple(events))
+    return events

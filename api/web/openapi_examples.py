@@ -8,8 +8,9 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api.audit.verdicts import Audit, Verdict
-from api.endpoints.events import OrderEvents, ServiceEvent
 from api.endpoints.health import Health
+from api.endpoints.order_list import ListedOrder, OrderList
+from contracts.events import OrderRejected, PublicEvent
 from contracts.faults import Fault, FaultKind, Phase
 from contracts.orders import Address, Line
 from contracts.sagas import (
@@ -24,6 +25,15 @@ from contracts.sagas import (
     StepKind,
     StepState,
     StepView,
+)
+from contracts.views import (
+    MoneyView,
+    OrderEvents,
+    OrderStatus,
+    OrderView,
+    ShipmentStatus,
+    StockView,
+    Transition,
 )
 from workflows.order_saga import ORDER_SAGA_DEFINITION
 
@@ -79,18 +89,38 @@ _ENTRY = HistoryEntry(
     outcome="refused",
     detail=_FAILURE.message,
 )
-_EVENT = ServiceEvent(
-    service="order",
+_EVENT = PublicEvent.of(
+    "order",
+    OrderRejected(cause=Cause.REFUSED),
+    subject=str(_ORDER_ID),
+    time=_ENDED,
+    causationid=f"{_SAGA_ID}:place_order/RejectOrder",
+    sagaid=_SAGA_ID,
     stream=str(_ORDER_ID),
+    streamversion=2,
     position=17,
-    version=2,
-    type="OrderRejected",
-    data={"cause": "refused"},
-    key=f"{_SAGA_ID}:place_order",
-    command="RejectOrder",
-    saga_id=_SAGA_ID,
-    recorded_at=_ENDED,
+    logid="6f1c0b5e-0d0a-4c1e-9a55-7a1f0f6c2b11",
 )
+_ORDER = OrderView(
+    order_id=_ORDER_ID,
+    saga_id=_SAGA_ID,
+    customer_id="cust-1",
+    status=OrderStatus.REJECTED,
+    cause=Cause.REFUSED,
+    currency="EUR",
+    total_minor=2500,
+    authorized_minor=2500,
+    voided_minor=2500,
+    shipment=ShipmentStatus.NONE,
+    placed_at=_BEGAN,
+    transitions=(
+        Transition(event="OrderPlaced", at=_BEGAN),
+        Transition(event="PaymentAuthorized", at=_BEGAN),
+        Transition(event="PaymentVoided", at=_ENDED),
+        Transition(event="OrderRejected", at=_ENDED),
+    ),
+)
+_LISTED = ListedOrder(**dict(_ORDER), links=_LINKS)
 _VERDICT = Verdict(invariant="the stock is as before", holds=True, evidence=("BOOK-1: 2 taken, 2 returned",))
 _DEFINITION = ORDER_SAGA_DEFINITION.view()
 
@@ -104,6 +134,12 @@ EXAMPLES: tuple[BaseModel, ...] = (
     _ENTRY,
     OrderEvents(order_id=_ORDER_ID, events=(_EVENT,)),
     _EVENT,
+    _ORDER,
+    _ORDER.transitions[0],
+    _LISTED,
+    OrderList(orders=(_LISTED,), next="/orders?status=rejected&limit=1&after=MjAyNi0xMC0wMVQwOTozMDowMFo"),
+    StockView(sku="BOOK-1", received=10, on_hand=7, booked=1, dispatched=2, returned=2),
+    MoneyView(currency="EUR", authorized_minor=7500, captured_minor=2500, voided_minor=2500, held_minor=2500),
     Audit(order_id=_ORDER_ID, status=SagaStatus.COMPENSATED, clean=True, verdicts=(_VERDICT,)),
     _VERDICT,
     _DEFINITION,

@@ -13,6 +13,10 @@ _EXAMPLES: dict[str, tuple[HTTPStatus, str]] = {
         "this system does not inject faults; leave `faults` out, or enable fault injection in its settings",
     ),
     "ORDER_NOT_FOUND": (HTTPStatus.NOT_FOUND, "there is no order 0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52"),
+    "SKU_NOT_FOUND": (
+        HTTPStatus.NOT_FOUND,
+        "the read model knows no SKU BOOK-9, or not yet: it is a moment behind",
+    ),
     "TOO_LATE": (HTTPStatus.CONFLICT, "the payment is captured, so the saga only goes forward now"),
     "DECISION_NOT_POSSIBLE": (
         HTTPStatus.CONFLICT,

@@ -1,6 +1,7 @@
 """Every error of the API is an RFC 9457 problem document with a stable code; nothing internal shows in any."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
 
-ORDERS_PATH = "/orders/"
-"""Whatever is not found below it is an order that is not known."""
+_UNKNOWN_BELOW = {"/orders/": "order", "/views/orders/": "order", "/stock/": "SKU"}
+"""Whatever is not found below these paths is such a thing, and not known."""
 _MAX_ERRORS = 50
 _MAX_LOC = 100
 """Characters of a place's name. It may be the caller's own: an unknown field has any name."""
@@ -61,6 +62,18 @@ def order_not_found(order_id: UUID | None) -> ApiProblem:
     return ApiProblem(HTTPStatus.NOT_FOUND, "ORDER_NOT_FOUND", what)
 
 
+def not_in_view(what: str, name: object, at: datetime | None) -> ApiProblem:
+    """What a read model does not know (or did not, then)."""
+    when = f" at {at.isoformat()}" if at else ", or not yet: it is a moment behind"
+    return ApiProblem(HTTPStatus.NOT_FOUND, f"{what.upper()}_NOT_FOUND", f"the read model knows no {what} {name}{when}")
+
+
+def sku_not_found() -> ApiProblem:
+    """For what cannot be a SKU: it is not repeated."""
+    detail = "there is no such SKU: it has up to 200 letters, digits, dots, dashes and underscores"
+    return ApiProblem(HTTPStatus.NOT_FOUND, "SKU_NOT_FOUND", detail)
+
+
 def unavailable(code: str, detail: str, retry_after_s: int) -> ApiProblem:
     return ApiProblem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers={"Retry-After": str(retry_after_s)})
 
@@ -75,6 +88,11 @@ def malformed(error: ValidationError | RequestValidationError, where: tuple[str,
     place = ".".join(str(part) for part in first["loc"])
     detail = f"{place}: {first['msg']}" if place else str(first["msg"])
     return ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "MALFORMED", detail, errors=errors)
+
+
+def malformed_parameter(name: str, message: str) -> ApiProblem:
+    errors = [{"loc": ["query", name], "msg": message, "type": "value_error"}]
+    return ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "MALFORMED", f"query.{name}: {message}", errors=errors)
 
 
 def _shortened(place: str | int) -> str | int:
@@ -105,8 +123,10 @@ async def _answer_malformed(_: Request, error: Exception) -> Response:
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.NOT_FOUND and request.url.path.startswith(ORDERS_PATH):
-        return ApiProblem(status, "ORDER_NOT_FOUND", "there is no such order, and nothing else here").response()
+    for path, what in _UNKNOWN_BELOW.items():
+        if status is HTTPStatus.NOT_FOUND and request.url.path.startswith(path):
+            detail = f"there is no such {what}, and nothing else here"
+            return ApiProblem(status, f"{what.upper()}_NOT_FOUND", detail).response()
     details = {
         HTTPStatus.NOT_FOUND: "there is nothing here; see /docs",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here; see the Allow header",

@@ -1,4 +1,4 @@
-"""What endpoints take from a request: an order's id, the idempotency key, the preferred wait, and the body.
+"""What endpoints take from a request: ids, moments, the idempotency key, the preferred wait, and the body.
 
 Bodies become models straight from the bytes, by one strict JSON parser. A parser that is lenient first (NaN, lone
 surrogates, huge numbers) lets odd values travel until something else chokes on them; here they end at the door.
@@ -6,21 +6,26 @@ surrogates, huge numbers) lets odd values travel until something else chokes on 
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Path, Request
-from pydantic import BaseModel, ValidationError
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from api.order_sagas import OrderSagas
+from api.query_side import Views
 from api.web.middleware import KEY, KEY_GIVEN
-from api.web.problems import ApiProblem, malformed, order_not_found
+from api.web.problems import ApiProblem, malformed, order_not_found, sku_not_found
+from contracts.base import Contract, Sku
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SKU: TypeAdapter[str] = TypeAdapter(Sku)
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 _EXAMPLE = "0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52"
 
@@ -36,8 +41,48 @@ def _order_id(order_id: Annotated[str, Path(description="The order's id, a UUID"
     return UUID(order_id)
 
 
+def _views(request: Request) -> Views:
+    views: Views = request.app.state.views
+    return views
+
+
+def _sku(sku: Annotated[str, Path(examples=["BOOK-1"])]) -> str:
+    try:
+        return _SKU.validate_python(sku)
+    except ValidationError:
+        raise sku_not_found() from None
+
+
+def _written_out(moment: object) -> object:
+    # A bare number would be read as seconds since 1970, also where somebody means a year.
+    if isinstance(moment, str) and not _DATE.match(moment):
+        raise ValueError("expected a moment with its offset from UTC, such as 2026-10-01T09:30:00Z")
+    return moment
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a moment of the years 1 to 9999 in UTC") from None
+
+
 Sagas = Annotated[OrderSagas, Depends(_sagas)]
+ReadModels = Annotated[Views, Depends(_views)]
 OrderId = Annotated[UUID, Depends(_order_id)]
+SkuOfPath = Annotated[str, Depends(_sku)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
+"""A parameter; in UTC, whatever offset it came with."""
+
+
+class PointInTime(Contract):
+    """The parameters of a question about a read model. Others are refused: a mistyped `at` must not mean now."""
+
+    at: Moment | None = None
+    """As it was at this moment."""
+
+
+AsOf = Annotated[PointInTime, Query()]
 
 
 def key_of(request: Request) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from run.settings import ROOT
@@ -94,3 +95,57 @@ def test_stock_when_received_twice_with_one_key_grows_once(terminal: Terminal) -
 
     rows = {row.split()[0]: row.split()[1:] for row in terminal.run("stock").splitlines()}
     assert rows[sku] == ["5", "5", "0", "0"]
+
+
+class TestConsumers:
+    async def test_lag_when_nothing_happens_is_none_and_all_logs_are_there(self, terminal: Terminal) -> None:
+        terminal.order()
+
+        def is_even() -> bool:
+            rows = [line.split() for line in terminal.run("lag").splitlines()[1:]]
+            assert [(row[0], row[2]) for row in rows] == [
+                (consumer, service)
+                for consumer in ("views", "notifications")
+                for service in ("order", "payment", "shipping")
+            ]
+            return all((row[1], row[5], row[6]) == ("ready", "0", "0") for row in rows)
+
+        await eventually(is_even, within_s=20, every_s=0.2)
+
+    async def test_rebuild_when_asked_for_serves_the_same_orders_from_a_new_generation(
+        self, terminal: Terminal, system: System
+    ) -> None:
+        order_id = terminal.order()
+        await eventually(lambda: order_id in terminal.run("orders", "--limit", "1"), within_s=20, every_s=0.2)
+        before = health_of(system)
+
+        terminal.run("rebuild")
+
+        await eventually(lambda: health_of(system)["generation"] > before["generation"], within_s=30, every_s=0.2)
+        assert order_id in terminal.run("orders", "--limit", "1")
+
+    def test_dead_letters_when_there_are_none_are_none(self, terminal: Terminal) -> None:
+        assert "ValueError" not in terminal.run("dead-letters", "list", "notifications")
+        assert terminal.run("dead-letters", "replay", "views") == "No stream is parked.\n"
+        refused = terminal.run("dead-letters", "drop", "views", "order", "no-such-stream", exit_code=1)
+        assert refused == "amends: STREAM_NOT_PARKED: stream no-such-stream of the order service is not parked\n"
+
+    def test_asyncapi_when_printed_describes_events_by_their_routing_keys(self, terminal: Terminal) -> None:
+        document = terminal.run("asyncapi")
+
+        assert json.loads(document)["asyncapi"].startswith("3.")
+        assert "order.OrderPlaced" in document
+
+    async def test_log_when_renewed_is_followed_anew(self, terminal: Terminal, system: System) -> None:
+        order_id = terminal.order()
+        before = health_of(system)
+
+        terminal.run("renew-log", "order")
+
+        await eventually(lambda: health_of(system)["generation"] > before["generation"], within_s=30, every_s=0.2)
+        await eventually(lambda: order_id in terminal.run("orders", "--limit", "1"), within_s=20, every_s=0.2)
+
+
+def health_of(system: System) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{system.urls.views}/health/ready", trust_env=False).json()
+    return found

@@ -22,7 +22,7 @@ from tests.support.system import System
 
 pytestmark = pytest.mark.e2e
 
-ADDRESS = "http://127.0.0.1:8000"
+API, NOTIFICATIONS = "http://127.0.0.1:8000", "http://127.0.0.1:8105"
 _SECTION = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"```sh\n(?P<script>.*?)```(?:\s*```json\n(?P<answer>.*?)```)?", re.DOTALL)
 _RUN_WITHIN_S = 30
@@ -46,14 +46,15 @@ class Shell:
     """Runs scripts one after another; `$order` outlives each."""
 
     def __init__(self, system: System) -> None:
-        self._api = system.urls.api
+        self._urls = system.urls
         self._order = ""
 
     def run(self, script: str) -> str:
         """What it prints. Raises AssertionError if one of its commands fails."""
+        script = script.replace(API, self._urls.api).replace(NOTIFICATIONS, self._urls.notifications)
         keep = 'printf "\\n%s" "${order-}"'
         ended = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", f"order={self._order}\n{script.replace(ADDRESS, self._api)}\n{keep}"],
+            ["bash", "-euo", "pipefail", "-c", f"order={self._order}\n{script}\n{keep}"],
             cwd=ROOT,
             capture_output=True,
             text=True,

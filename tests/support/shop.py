@@ -125,6 +125,43 @@ class Shop:
             history = (await self._get(order, "/history?format=temporal")).text
             await replayer.replay_workflow(WorkflowHistory.from_json(order.saga_id, history))
 
+    async def listed(self, **filters: Any) -> list[dict[str, Any]]:
+        """This customer's orders, as the query side lists them, page by page."""
+        query = {"customer": self.customer, "limit": 7, **filters}
+        path, found = f"/orders?{httpx.QueryParams(query)}", []
+        while path:
+            response = await self._http.get(self.system.urls.api + path)
+            assert response.status_code == httpx.codes.OK, response.text
+            page = response.json()
+            found += page["orders"]
+            path = page["next"]
+        return found
+
+    async def notified(self, order: SagaView) -> list[str]:
+        """Of which events of the order its customer was told."""
+        query = {"order_id": str(order.order_id), "limit": 100}
+        response = await self._http.get(f"{self.system.urls.notifications}/notifications", params=query)
+        assert response.status_code == httpx.codes.OK, response.text
+        return [notification["event_type"] for notification in response.json()["notifications"]]
+
+    async def consumers_agree(self, orders: list[SagaView]) -> bool:
+        """The query side lists just these orders, as they ended; and their customer was told so, once."""
+        listed = await self.listed()
+        assert len(listed) == len({order["order_id"] for order in listed})
+        by_id = {order["order_id"]: order for order in listed}
+        assert by_id.keys() == {str(order.order_id) for order in orders}
+        for order in orders:
+            completed = order.status is SagaStatus.COMPLETED
+            seen = by_id[str(order.order_id)]
+            assert (seen["status"], seen["cause"]) == (("confirmed", None) if completed else ("rejected", order.cause))
+            assert seen["captured_minor"] == (order.total_minor if completed else 0)
+            assert seen["shipment"] in (("dispatched",) if completed else ("none", "cancelled"))
+            let_go = seen["voided_minor"] + seen["expired_minor"]
+            assert seen["authorized_minor"] == seen["captured_minor"] + let_go
+            told = [event for event in await self.notified(order) if event in ("OrderConfirmed", "OrderRejected")]
+            assert told == ["OrderConfirmed" if completed else "OrderRejected"], told
+        return True
+
     async def cancel(self, order: SagaView) -> httpx.Response:
         return await self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel")
 

@@ -60,6 +60,7 @@ class System:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.settings = dict(settings or {})
+        self.parts = (*PARTS, *(["relay"] if self.settings.get("EVENT_TRANSPORT") == "rabbitmq" else []))
         self._record = Settings(data_dir=data_dir)
         self._output_file = data_dir / "up.out"
         self._up: subprocess.Popen[bytes] | None = None
@@ -110,7 +111,7 @@ class System:
         return process.pid
 
     def pids(self) -> list[int]:
-        return [self.pid(part) for part in PARTS]
+        return [self.pid(part) for part in self.parts]
 
     def kill(self, part: str) -> None:
         """As the system's out-of-memory killer would."""

@@ -23,6 +23,7 @@ from run.worker import workflow_runner
 from services.order.app import create_app as order_app
 from services.payment.app import create_app as payment_app
 from services.shipping.app import create_app as shipping_app
+from services.views.app import create_app as views_app
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
 from tests.support.gate import Gate, Hold, Moment
@@ -174,6 +175,8 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
             "shipping": shipping_app(database_url=database("shipping"), stock_file=stock_file, fault_injection=True),
         }
         urls = {name: await stack.enter_async_context(served(app)) for name, app in apps.items()}
+        views = views_app(database_url=database("views"), feed_urls=urls)
+        views_url = await stack.enter_async_context(served(views))
         gate = Gate(urls)
         gate_url = await stack.enter_async_context(served(gate.app()))
         address = environment.client.service_client.config.target_host
@@ -183,6 +186,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
                 temporal_ui_url="http://127.0.0.1:8233",
                 fault_injection=True,
                 policy=QUICK,
+                views_url=views_url,
                 **{f"{name}_url": url for name, url in urls.items()},
             )
         )

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from api.config import ApiSettings
-from api.services import ORDER, Services, ServiceUnreachable
+from api.reading import ServiceUnreachable
+from api.services import ORDER, Services
 
 STREAM = {"stream": "s", "version": 0, "state": {}, "events": [], "barrier": []}
 
@@ -22,6 +23,7 @@ def _services(answers: list[httpx.Response | Exception]) -> Services:
         order_url="http://o",
         payment_url="http://p",
         shipping_url="http://s",
+        views_url="http://v",
     )
     return Services(settings, httpx.MockTransport(answer))
 

@@ -37,6 +37,7 @@ def settings_for(environment: WorkflowEnvironment | str, **changes: Any) -> ApiS
             "order_url": "http://order.test",
             "payment_url": "http://payment.test",
             "shipping_url": "http://shipping.test",
+            "views_url": "http://views.test",
             "policy": QUICK,
             "fault_injection": True,
             **changes,

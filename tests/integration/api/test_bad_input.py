@@ -246,6 +246,14 @@ async def test_order_when_unknown_then_404(api: ApiBench, call: str) -> None:
     assert_problem(await api.http.get(f"/orders/{uuid4()}{call}"), 404, "ORDER_NOT_FOUND")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/views/orders/x", "/views/orders/", "/views/orders/a%2Fb", "/views/orders/6eeaa3cc-6625-42a5-9944-f722f0ac2f1a"],
+)
+async def test_view_when_of_no_order_then_404(api: ApiBench, path: str) -> None:
+    assert_problem(await api.http.get(path), 404, "ORDER_NOT_FOUND")
+
+
 @pytest.mark.parametrize("call", ["cancel", "decisions"])
 async def test_order_when_unknown_then_nothing_can_be_asked_of_it(api: ApiBench, call: str) -> None:
     decision = {"step": "book_shipment", "decision": "retry", "reason": "x"}
@@ -269,7 +277,17 @@ async def test_method_when_wrong_then_405(api: ApiBench, method: str, path: str)
     assert response.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/orders/", "/sagas/nothing"])
+@pytest.mark.parametrize("sku", ["", "%00", "a%2Fb", "a/b", "%ff", "x" * 201, "..%2f..", "-", "*"])
+async def test_sku_when_none_then_404(api: ApiBench, sku: str) -> None:
+    request = api.http.build_request("GET", httpx.URL("http://api.test", raw_path=f"/stock/{sku}".encode()))
+
+    response = await api.http.send(request)
+
+    assert_problem(response, 404, "SKU_NOT_FOUND")
+    assert response.json()["detail"].startswith("there is no such SKU")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/orders/", "/sagas/nothing", "/views", "/views/orders"])
 async def test_path_when_unknown_then_404(api: ApiBench, path: str) -> None:
     assert_problem(await api.http.get(path), 404)
 
@@ -277,6 +295,32 @@ async def test_path_when_unknown_then_404(api: ApiBench, path: str) -> None:
 @pytest.mark.parametrize("query", ["after=-1", "after=x", f"after={2**64}", "limit=0", "limit=x", "format=xml"])
 async def test_history_when_badly_asked_then_422(api: ApiBench, query: str) -> None:
     assert_problem(await api.http.get(f"/orders/{uuid4()}/history?{query}"), 422, "MALFORMED")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        *(("status=running", "status"), ("status=", "status"), ("cause=bad-luck", "cause")),
+        *(("customer=", "customer"), ("customer=%00", "customer"), ("customer=" + "x" * 201, "customer")),
+        *(("from=2026-10-01T09:30:00", "from"), ("from=2026-10-01", "from"), ("from=2026", "from"), ("to=x", "to")),
+        *(("to=0001-01-01T00:00:00%2B14:00", "to"), ("from=2026-13-01T00:00:00Z", "from")),
+        *(("after=never-handed-out", "after"), ("after=", "after"), ("after=" + "x" * 201, "after")),
+        *(("limit=0", "limit"), ("limit=-1", "limit"), ("limit=x", "limit"), (f"limit={2**64}", "limit")),
+        *(("stat=pending", "stat"), ("placed_from=2026-10-01T09:30:00Z", "placed_from")),
+    ],
+)
+async def test_list_when_badly_asked_then_422_naming_the_parameter(api: ApiBench, query: str, name: str) -> None:
+    response = await api.http.get(f"/orders?{query}")
+
+    assert_problem(response, 422, "MALFORMED")
+    assert [error["loc"] for error in response.json()["errors"]] == [["query", name]]
+    assert response.json()["detail"].startswith(f"query.{name}: ")
+
+
+@pytest.mark.parametrize("path", ["/views/orders/6eeaa3cc-6625-42a5-9944-f722f0ac2f1a", "/stock/BOOK-1"])
+@pytest.mark.parametrize("query", ["at=yesterday", "at=2026-10-01T09:30:00", "at=1", "when=2026-10-01T09:30:00Z"])
+async def test_view_when_badly_asked_then_422(api: ApiBench, path: str, query: str) -> None:
+    assert_problem(await api.http.get(f"{path}?{query}"), 422, "MALFORMED")
 
 
 async def test_faults_when_injection_is_off_then_403(api: ApiBench, key: str) -> None:

@@ -1,5 +1,6 @@
 """Audit, events, and what the order service remembers when Temporal has forgotten."""
 
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,10 +8,12 @@ import pytest
 
 from api.idempotency import order_id_of
 from api.services import Stream
+from contracts.events import OrderConfirmed, PaymentCaptured
 from contracts.sagas import SagaStatus
 from tests.integration.api.bench import ApiBench
 from tests.support.forgery import Forgery
 from tests.support.orders import an_order
+from tests.support.views_on_paper import an_order_event, an_order_view
 
 pytestmark = pytest.mark.integration
 
@@ -74,26 +77,44 @@ class TestAudit:
         assert "payment" in response.json()["detail"]
 
 
-async def test_events_when_of_several_services_then_merged_in_order(api: ApiBench) -> None:
-    order_id = (await api.order(wait=20)).json()["order_id"]
-    put_on_paper(api, Forgery().complete(), order_id)
+class TestEvents:
+    async def test_events_when_of_several_services_then_as_cloud_events_in_the_views_order(self, api: ApiBench) -> None:
+        order = an_order_view()
+        told = [PaymentCaptured(authorization="a"), OrderConfirmed()]
+        events = [an_order_event(order), *(an_order_event(order, data, position=2) for data in told)]
+        api.paper.views.events[order.order_id] = events
 
-    events = (await api.http.get(f"/orders/{order_id}/events")).json()["events"]
+        response = await api.http.get(f"/orders/{order.order_id}/events")
 
-    assert [(event["service"], event["type"]) for event in events] == [
-        ("order", "OrderPlaced"),
-        ("payment", "PaymentAuthorized"),
-        ("shipping", "ShipmentBooked"),
-        ("payment", "PaymentCaptured"),
-        ("order", "OrderConfirmed"),
-        ("shipping", "ShipmentDispatched"),
-    ]
+        found = response.json()["events"]
+        assert [(event["source"], event["type"]) for event in found] == [
+            ("/services/order", "OrderPlaced"),
+            ("/services/payment", "PaymentCaptured"),
+            ("/services/order", "OrderConfirmed"),
+        ]
+        assert found == [json.loads(event.to_json()) for event in events]
 
+    async def test_events_when_there_are_none_yet_then_none(self, api: ApiBench) -> None:
+        order_id = (await api.order()).json()["order_id"]
 
-async def test_events_when_there_are_none_yet_then_none(api: ApiBench) -> None:
-    order_id = (await api.order()).json()["order_id"]
+        assert (await api.http.get(f"/orders/{order_id}/events")).json()["events"] == []
 
-    assert (await api.http.get(f"/orders/{order_id}/events")).json()["events"] == []
+    async def test_events_when_temporal_has_forgotten_the_order_then_told_all_the_same(self, api: ApiBench) -> None:
+        order = an_order_view()
+        api.paper.views.events[order.order_id] = [an_order_event(order)]
+
+        assert (await api.http.get(f"/orders/{order.order_id}/events")).status_code == 200
+
+    async def test_audit_when_the_query_side_is_down_then_answered(self, api: ApiBench) -> None:
+        order_id = (await api.order(wait=20)).json()["order_id"]
+        put_on_paper(api, Forgery().complete(), order_id)
+        api.paper.down.add("views")
+        try:
+            audit = await api.http.get(f"/orders/{order_id}/audit")
+        finally:
+            api.paper.down.clear()
+
+        assert audit.json()["clean"] is True
 
 
 class TestForgotten:

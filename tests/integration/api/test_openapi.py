@@ -21,9 +21,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from contracts.views import MoneyView, StockView
 from contracts.wire import Problem
 from tests.integration.api.bench import ApiBench
 from tests.support.eventually import eventually
+from tests.support.views_on_paper import an_order_event, an_order_view
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +36,7 @@ async def test_models_when_documented_then_with_examples(api: ApiBench) -> None:
     document = (await api.http.get("/openapi.json")).json()
 
     models = {name: schema for name, schema in document["components"]["schemas"].items() if "properties" in schema}
-    assert {"Order", "SagaView", "Problem"} <= set(models)
+    assert {"Order", "SagaView", "OrderList", "OrderEvents", "StockView", "MoneyView", "Problem"} <= set(models)
     assert [name for name, schema in models.items() if not schema.get("examples")] == []
 
 
@@ -67,7 +69,8 @@ async def test_key_when_taken_then_documented_in_every_answer(api: ApiBench) -> 
         ("Order", "deadline_s", "How long the saga may take until its pivot"),
         ("SagaView", "suspended", "Why the engine cannot go on"),
         ("StepView", "attempts", "Attempts of the action so far"),
-        ("ServiceEvent", "key", "Of the command that led to it"),
+        ("PublicEvent", "causationid", "The command that led to it"),
+        ("OrderList", "next", "Link to the next page"),
         ("Problem", "errors", "For malformed input"),
     ],
 )
@@ -99,8 +102,38 @@ CHECKS = [
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 async def test_any_request_when_sent_then_answered_as_documented(api: ApiBench, mode: GenerationMode) -> None:
+    fill_in(api)
+
     async with listening(api.app) as url:
         await asyncio.to_thread(_try_all_operations, f"{url}/openapi.json", mode)
+
+
+@pytest.mark.parametrize("path", ["/orders/{order_id}/events", "/views/orders/{order_id}", "/stock/{sku}"])
+async def test_read_model_when_it_knows_then_answers_as_documented(api: ApiBench, path: str) -> None:
+    order_id = fill_in(api)
+
+    async with listening(api.app) as url:
+        parameters = {"order_id": order_id} if "order_id" in path else {"sku": "BOOK-1"}
+        response = await asyncio.to_thread(_try_operation, f"{url}/openapi.json", path, parameters)
+
+    assert response.status_code == 200
+
+
+def fill_in(api: ApiBench) -> str:
+    """Gives the query side something to tell of each kind; an order's id."""
+    order, views = an_order_view(), api.paper.views
+    views.orders.append(order)
+    views.events[order.order_id].append(an_order_event(order))
+    views.stock["BOOK-1"] = [(order.placed_at, StockView(sku="BOOK-1", received=10, on_hand=10))]
+    views.money = [MoneyView(currency="EUR", authorized_minor=2500, held_minor=2500)]
+    return str(order.order_id)
+
+
+def _try_operation(document_url: str, path: str, parameters: dict[str, str]) -> Response:
+    case = schemathesis.openapi.from_url(document_url)[path]["GET"].Case(path_parameters=parameters)
+    response = case.call()
+    case.validate_response(response, checks=CHECKS)
+    return response
 
 
 def _try_all_operations(document_url: str, mode: GenerationMode) -> None:

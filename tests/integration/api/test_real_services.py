@@ -1,6 +1,7 @@
 """The API before the real services and a real worker: what it tells, and what its audit finds, of each way to go."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from api.audit.verdicts import Audit
 from contracts.sagas import SagaView
+from tests.support.eventually import eventually
 from tests.support.orders import an_order
 from tests.support.world import World, open_world
 from workflows.names import TASK_QUEUE
@@ -67,16 +69,86 @@ async def test_order_when_it_goes_a_way_then_told_rightly_and_clean(world: World
     assert all(step.attempts for step in view.steps) is (view.status == "completed")
 
 
-async def test_events_when_healthy_then_the_services_facts_in_order(world: World) -> None:
+async def test_events_when_healthy_then_soon_the_services_facts_in_causal_order(world: World) -> None:
     view = (await world.api.post("/orders", json=an_order(), headers={"Prefer": "wait=25"})).json()
 
-    events = (await world.api.get(view["links"]["events"])).json()["events"]
+    async def events() -> list[str]:
+        answer = await world.api.get(view["links"]["events"])
+        assert answer.status_code == 200, answer.text
+        return [event["type"] for event in answer.json()["events"]]
 
-    assert [event["type"] for event in events] == [
+    async def all_there() -> bool:
+        return "StockDispatched" in await events()
+
+    await eventually(all_there)
+    told = await events()
+    assert sorted(told[2:4]) == ["ShipmentBooked", "StockBooked"]
+    assert sorted(told[-2:]) == ["ShipmentDispatched", "StockDispatched"]
+    assert [event for event in told if not event.startswith(("Stock", "Shipment"))] == [
         "OrderPlaced",
         "PaymentAuthorized",
-        "ShipmentBooked",
         "PaymentCaptured",
         "OrderConfirmed",
-        "ShipmentDispatched",
     ]
+
+
+async def test_read_models_when_orders_have_ended_then_soon_tell_of_them(world: World) -> None:
+    customer = f"cust-{uuid4().hex}"
+    before = datetime.now(UTC).isoformat()
+    for token in ("tok_visa", "tok_declined"):
+        order = an_order(customer_id=customer, payment_token=token)
+        await world.api.post("/orders", json=order, headers={"Prefer": "wait=25"})
+
+    async def listed(**filters: str) -> list[dict[str, Any]]:
+        answer = await world.api.get("/orders", params={"customer": customer, "from": before, **filters})
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["orders"])
+
+    async def all_told() -> bool:
+        orders = await listed()
+        ends = {(order["status"], order["shipment"], order["captured_minor"]) for order in orders}
+        return ends == {("rejected", "none", 0), ("confirmed", "dispatched", 2500)}
+
+    await eventually(all_told)
+    rejected, confirmed = await listed()
+    assert (rejected["cause"], confirmed["cause"]) == ("refused", None)
+    assert await listed(status="rejected", cause="refused") == [rejected]
+    first = (await world.api.get("/orders", params={"customer": customer, "limit": "1"})).json()
+    second = (await world.api.get(first["next"])).json()
+    assert [page["orders"][0]["order_id"] for page in (first, second)] == [rejected["order_id"], confirmed["order_id"]]
+    assert second["next"] is None
+    view = (await world.api.get(f"/views/orders/{confirmed['order_id']}")).json()
+    assert view == {name: confirmed[name] for name in confirmed if name != "links"}
+
+
+async def test_sums_when_asked_for_then_soon_there_and_add_up(world: World) -> None:
+    await world.api.post("/orders", json=an_order(), headers={"Prefer": "wait=25"})
+
+    async def add_up() -> bool:
+        everything = (await world.api.get("/stock")).json()
+        money = (await world.api.get("/money")).json()
+        assert [one["sku"] for one in everything] == ["BOOK-1"], everything
+        assert [one["currency"] for one in money] == ["EUR"], money
+        stock = (await world.api.get("/stock/BOOK-1")).json()
+        assert stock["received"] == stock["on_hand"] + stock["booked"] + stock["dispatched"]
+        return bool(stock["dispatched"] >= 2 and money[0]["captured_minor"] >= 2500)
+
+    await eventually(add_up)
+
+
+async def test_cursor_when_made_up_then_422(world: World) -> None:
+    answer = await world.api.get("/orders", params={"after": "never-handed-out"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "MALFORMED")
+    assert answer.json()["errors"][0]["loc"] == ["query", "after"]
+
+
+async def test_read_models_when_asked_for_the_time_before_then_404(world: World) -> None:
+    long_ago = {"at": "2020-01-01T00:00:00Z"}
+
+    async def known() -> bool:
+        return (await world.api.get("/stock/BOOK-1")).status_code == 200
+
+    await eventually(known)
+    answer = await world.api.get("/stock/BOOK-1", params=long_ago)
+    assert (answer.status_code, answer.json()["code"]) == (404, "SKU_NOT_FOUND")

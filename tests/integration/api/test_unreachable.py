@@ -17,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.order_world import OrderWorld, order_worker
 from tests.support.orders import an_order
 from tests.support.services_on_paper import ServicesOnPaper
+from tests.support.views_on_paper import an_order_event, an_order_view
 from workflows.converter import DATA_CONVERTER
 from workflows.names import NAMESPACE, SEARCH_ATTRIBUTES, saga_id_of
 
@@ -88,6 +89,22 @@ async def test_order_when_temporal_is_down_then_503_and_later_exactly_one_saga(t
                 return (await http.get(f"/orders/{order_id_of(key)}")).status_code == 200
 
             await eventually(seen, within_s=30)
+
+
+async def test_read_models_when_temporal_is_down_then_answered_all_the_same() -> None:
+    paper, order = ServicesOnPaper(), an_order_view()
+    paper.views.orders.append(order)
+    paper.views.events[order.order_id] = [an_order_event(order)]
+    settings = settings_for(f"127.0.0.1:{free_port()}", temporal_timeout_s=2)
+
+    async with serving(create_app(settings=settings, transport=paper.transport())) as http:
+        listed = await http.get("/orders")
+        events = await http.get(f"/orders/{order.order_id}/events")
+        of_another = await http.get(f"/orders/{uuid4()}/events")
+
+    assert [one["order_id"] for one in listed.json()["orders"]] == [str(order.order_id)]
+    assert events.status_code == 200
+    assert (of_another.status_code, of_another.json()["code"]) == (503, "TEMPORAL_UNAVAILABLE")
 
 
 async def test_ready_when_the_namespace_is_not_set_up_then_says_what_is_missing() -> None:
