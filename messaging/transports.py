@@ -34,7 +34,7 @@ def wire(wiring: Wiring, *, consumer: str) -> Wired:
     if wiring.rabbitmq_url is None:
         return Wired(feeds, FeedTransport(feeds), None)
     # FastStream takes a third of a second to import, which followers of the feed need not pay.
-    from messaging.rabbit import RabbitTransport
+    from messaging.rabbit.transport import RabbitTransport
 
     rabbit = RabbitTransport(wiring.rabbitmq_url, feeds, exchange=wiring.exchange, consumer=consumer)
     return Wired(feeds, rabbit, rabbit.dead_letters)

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from messaging.feed import Feeds, FeedTransport
-from messaging.rabbit import RabbitPublisher
+from messaging.rabbit.publisher import RabbitPublisher
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.database import Database
 from services.relay.relay import Relay

@@ -139,8 +139,8 @@ class Shop:
 
     async def notified(self, order: SagaView) -> list[str]:
         """Of which events of the order its customer was told."""
-        query = {"order_id": str(order.order_id), "limit": 100}
-        response = await self._http.get(f"{self.system.urls.notifications}/notifications", params=query)
+        about = f"order_id={order.order_id}&limit=100"
+        response = await self._http.get(f"{self.system.urls.notifications}/notifications?{about}")
         assert response.status_code == httpx.codes.OK, response.text
         return [notification["event_type"] for notification in response.json()["notifications"]]
 

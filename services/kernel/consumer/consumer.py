@@ -134,9 +134,12 @@ class Consumer:
             with _not_now_if_busy(), self._database.writing() as session:
                 if self._parked_among(session, service, events):
                     return False
+                # Read again under the write lock: another process of this consumer may have been faster.
+                at = cursor_at(session, self.generation, service)
                 for event in events:
-                    self._apply(session, event, self.generation)
-                move_cursor(session, self.generation, service, end)
+                    if event.position > at.position:
+                        self._apply(session, event, self.generation)
+                move_cursor(session, self.generation, service, _further(at, end))
         except NotNow:
             raise
         except Exception:
@@ -162,8 +165,7 @@ class Consumer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with _not_now_if_busy(), self._database.writing() as session:
-                    self._apply(session, event, self.generation)
-                    move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
+                    self._apply_once(session, event)
             except NotNow:
                 raise
             except Exception as error:
@@ -174,6 +176,12 @@ class Consumer:
             else:
                 return None
         return reason
+
+    def _apply_once(self, session: Session, event: PublicEvent) -> None:
+        """Applies the event and moves the cursor, unless another process of this consumer was faster."""
+        if event.position > cursor_at(session, self.generation, event.service).position:
+            self._apply(session, event, self.generation)
+            move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
 
     async def _park(self, event: PublicEvent, reason: str) -> None:
         # First the letter, then the cursor: a crash in between brings the event again, never loses it.
@@ -200,14 +208,17 @@ class Consumer:
             if letter.identity[:3] == (self.generation, service, stream)
         ]
         mine.sort(key=lambda letter: letter.event.streamversion)
+        done = [letter for letter in mine if letter.event.streamversion < next_version]
         taken = 0
-        for letter in mine:
-            if letter.event.streamversion >= next_version:
-                reason = self._take_letter(letter)
-                if reason is not None:
-                    return Replayed(service, stream, taken, reason)
-                taken += 1
-            await self._dead_letters.remove([letter])
+        for letter in mine[len(done) :]:
+            reason = self._take_letter(letter)
+            if reason is not None:
+                await self._dead_letters.remove(done)
+                return Replayed(service, stream, taken, reason)
+            done.append(letter)
+            taken += 1
+        # Together, because a broker's queue is read whole for it. A crash before it is covered by `next_version`.
+        await self._dead_letters.remove(done)
         with self._database.writing() as session:
             session.delete(self._parked(session, service, stream))
         self._log.info("stream goes on", source=service, stream=stream, taken=taken)
@@ -253,7 +264,8 @@ class Consumer:
 
     def _move(self, service: str, to: Cursor) -> None:
         with _not_now_if_busy(), self._database.writing() as session:
-            move_cursor(session, self.generation, service, to)
+            at = cursor_at(session, self.generation, service)
+            move_cursor(session, self.generation, service, _further(at, to))
 
 
 class _not_now_if_busy:  # noqa: N801 - reads as the context that it is
@@ -265,6 +277,10 @@ class _not_now_if_busy:  # noqa: N801 - reads as the context that it is
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, TryLater | OperationalError):
             raise NotNow(f"the consumer's database does not answer: {_in_one_line(error)}") from error
+
+
+def _further(at: Cursor, to: Cursor) -> Cursor:
+    return at if at.position > to.position else to
 
 
 def _in_one_line(error: Exception) -> str:

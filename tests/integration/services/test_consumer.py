@@ -61,6 +61,23 @@ class TestTaking:
         assert consuming.taken() == [("a", 1)]
 
 
+class TestTwoProcesses:
+    async def test_page_when_another_process_has_just_taken_it_has_one_effect(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/consumer.db"
+        one, other = Consuming(url), Consuming(url)
+        events = page(fact("a", 1, 1), fact("a", 2, 2))
+        # The other one looks at its cursor, and then one takes the page.
+        cursor = other.consumer.cursor
+        looked = cursor("order")
+        await one.consumer.take(events)
+        other.consumer.cursor = lambda _: looked  # type: ignore[method-assign]
+
+        taken = await other.consumer.take(events)
+
+        assert (taken, one.taken()) == (True, [("a", 1), ("a", 2)])
+        assert cursor("order").position == 2
+
+
 class TestParking:
     async def test_event_when_it_cannot_be_taken_parks_its_stream_and_no_other(self, consuming: Consuming) -> None:
         consuming.recorder.poison = {"a:2"}
