@@ -11,10 +11,10 @@ from fastapi import FastAPI, Request, Response
 from api.config import ApiSettings
 from api.endpoints import audit, events, health, history, operations, order_list, orders, sagas, views
 from api.order_sagas import OrderSagas
+from api.query_side import Views
 from api.reading import ServiceUnreachable
 from api.services import Services
 from api.temporal import SagaUnknown, Temporal, TemporalUnavailable
-from api.query_side import Views
 from api.web import problems
 from api.web.middleware import Outermost
 from api.web.openapi import openapi_of

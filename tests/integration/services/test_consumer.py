@@ -70,7 +70,7 @@ class TestTwoProcesses:
         cursor = other.consumer.cursor
         looked = cursor("order")
         await one.consumer.take(events)
-        other.consumer.cursor = lambda _: looked  # type: ignore[method-assign]
+        other.consumer.cursor = lambda service: looked  # type: ignore[method-assign]
 
         taken = await other.consumer.take(events)
 
