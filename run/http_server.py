@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import typer
@@ -41,18 +42,27 @@ def serve(app: FastAPI, settings: Settings, *, name: str, port_setting: str) -> 
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     with listening:
-        _Server(config, f"amends-{name} listening on {settings.url_of(listening.getsockname()[1])}").run([listening])
+        drain = getattr(app.state, "drain", None)
+        _Server(config, drain, f"amends-{name} listening on {settings.url_of(listening.getsockname()[1])}").run(
+            [listening]
+        )
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None] | None, announcement: str) -> None:
         super().__init__(config)
+        self._drain = drain
         self._announcement = announcement
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             typer.echo(self._announcement)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._drain:
+            self._drain()
+        await super().shutdown(sockets)
 
 
 def _leave(_signum: int, _frame: object) -> NoReturn:

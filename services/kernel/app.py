@@ -43,7 +43,10 @@ class Service:
 
 
 def create_service_app(service: Service) -> FastAPI:
-    """The service as an ASGI app. It reads no environment, and touches its database only when it is started."""
+    """The service as an ASGI app. It reads no environment, and touches its database only when it is started.
+
+    Before it is shut down `app.state.drain()` is to be called, so that readers of its feed do not hold it up.
+    """
     database = service.database
     feed = EventFeed(service.name, database, service.aggregates)
     executor = Executor(database, Snapshots(), on_commit=feed.wake)
@@ -63,6 +66,7 @@ def create_service_app(service: Service) -> FastAPI:
 
     errors: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
     app = FastAPI(title=f"Amends: {service.name} service", lifespan=lifespan, responses=errors, redirect_slashes=False)
+    app.state.drain = feed.close
     problems.install(app)
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))

@@ -49,6 +49,12 @@ class EventFeed:
         self._database = database
         self._aggregates = aggregates
         self._committed = asyncio.Event()
+        self._closing = False
+
+    def close(self) -> None:
+        """Lets waiting readers go, and keeps no new ones: the process is to end, and they would hold it up."""
+        self._closing = True
+        self.wake()
 
     def wake(self) -> None:
         """Tells waiting readers to look again."""
@@ -69,7 +75,7 @@ class EventFeed:
                 committed = self._committed
                 answer, empty = self._read(after, limit, log_id)
                 remaining_s = deadline - time.monotonic()
-                if not empty or remaining_s <= 0:
+                if not empty or remaining_s <= 0 or self._closing:
                     return answer
                 if await _comes(committed, within_s=min(_POLL_S, remaining_s)):
                     await asyncio.sleep(_GATHER_S)

@@ -23,6 +23,8 @@ async def served(app: Any) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
+        if drain := getattr(getattr(app, "state", None), "drain", None):
+            drain()
         server.should_exit = True
         await task
         listener.close()

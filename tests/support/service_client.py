@@ -17,8 +17,15 @@ from tests.support.builders import SagaCommands
 class Service:
     """One service, as its callers see it."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, app: FastAPI | None = None) -> None:
         self.http = http
+        self._app = app
+
+    @property
+    def app(self) -> FastAPI:
+        """Of a service in memory."""
+        assert self._app is not None
+        return self._app
 
     async def send(self, command: Contract, *, key: str, faults: tuple[Fault, ...] = ()) -> httpx.Response:
         headers = {IDEMPOTENCY_KEY_HEADER: key}
@@ -74,4 +81,4 @@ async def in_memory(app: FastAPI) -> AsyncIterator[Service]:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://service") as http,
     ):
-        yield Service(http)
+        yield Service(http, app)

@@ -136,6 +136,15 @@ class TestWaiting:
         await eventually(waiting.done, within_s=5)
         assert next(event["type"] for event in (await waiting).json()) == "OrderPlaced"
 
+    async def test_reader_when_the_service_is_to_end_is_let_go(self, order: Service) -> None:
+        waiting = asyncio.create_task(feed(order, wait=30))
+        await asyncio.sleep(0)
+
+        order.app.state.drain()
+
+        await eventually(waiting.done, within_s=5)
+        assert (await waiting).json() == []
+
 
 class TestReplacedLog:
     async def test_reader_when_it_followed_another_log_is_told(self, order: Service) -> None:

@@ -1,0 +1,47 @@
+"""What public events say, as far as this version knows them. Pure: no I/O, no framework."""
+
+from contracts.events import (
+    PUBLIC_EVENTS,
+    EventData,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRejected,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentExpired,
+    PaymentVoided,
+    PublicEvent,
+    ShipmentBooked,
+    ShipmentCancelled,
+    ShipmentDispatched,
+    StockBooked,
+    StockDispatched,
+    StockReceived,
+    StockReturned,
+)
+
+PaymentFact = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured
+StockFact = StockReceived | StockBooked | StockReturned | StockDispatched
+ShipmentFact = ShipmentBooked | ShipmentCancelled | ShipmentDispatched
+LifeFact = OrderPlaced | OrderConfirmed | OrderRejected | PaymentFact | ShipmentFact
+"""What is about an order's life. Stock events name an order too, but are about the shelf."""
+
+_FACTS: dict[tuple[str, str], type[EventData]] = {
+    (service, fact.__name__): fact for service, facts in PUBLIC_EVENTS.items() for fact in facts
+}
+
+
+def fact_of(event: PublicEvent) -> EventData | None:
+    """What the event says; None for a type that a newer service has and we do not know.
+
+    Raises:
+        ValidationError: it does not say what its type promises.
+    """
+    known = _FACTS.get((event.service, event.type))
+    return event.read(known) if known else None
+
+
+def is_of_life(service: str, event_type: str) -> bool:
+    """Whether an event of that type is part of an order's life."""
+    known = _FACTS.get((service, event_type))
+    return known is not None and issubclass(known, LifeFact)
