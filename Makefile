@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 TEST_JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up down reset test check format lock venv
+.PHONY: help install install-dev up down reset test check bench format lock venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: install-dev ## Check format, lint, types, imports and run the unit tests
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit
+
+bench: install-dev ## Measure what the documents claim about speed, in some minutes
+	@$(BIN)/python -m benchmarks.list_orders
 
 format: install-dev ## Format the code and fix what can be fixed
 	@$(RUFF_FORMAT) .

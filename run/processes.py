@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -189,32 +190,26 @@ def _service_app(name: Service, settings: Settings) -> "FastAPI":
 
 
 def _consumer_app(name: ConsumerName, settings: Settings) -> "FastAPI":
-    database_url, feed_urls = settings.database_url(name), settings.feed_urls
+    return _consumer_factory(name)(
+        database_url=settings.database_url(name),
+        feed_urls=settings.feed_urls,
+        # Who runs a relay alone has a RabbitMQ, whatever the consumers here listen to.
+        rabbitmq_url=settings.rabbitmq_url if name is ConsumerName.RELAY else settings.broker_url,
+        exchange=settings.rabbitmq_exchange,
+    )
+
+
+def _consumer_factory(name: ConsumerName) -> "Callable[..., FastAPI]":
     match name:
         case ConsumerName.VIEWS:
             from services.views import app as views
 
-            return views.create_app(
-                database_url=database_url,
-                feed_urls=feed_urls,
-                rabbitmq_url=settings.broker_url,
-                exchange=settings.rabbitmq_exchange,
-            )
+            return views.create_app
         case ConsumerName.NOTIFICATIONS:
             from services.notifications import app as notifications
 
-            return notifications.create_app(
-                database_url=database_url,
-                feed_urls=feed_urls,
-                rabbitmq_url=settings.broker_url,
-                exchange=settings.rabbitmq_exchange,
-            )
+            return notifications.create_app
         case ConsumerName.RELAY:
             from services.relay import app as relay
 
-            return relay.create_app(
-                database_url=database_url,
-                feed_urls=feed_urls,
-                rabbitmq_url=settings.rabbitmq_url,
-                exchange=settings.rabbitmq_exchange,
-            )
+            return relay.create_app

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.views.causality import causal_order
-from tests.integration.views.logs import EPOCH, Logs
+from tests.support.event_logs import EPOCH, Logs
 
 
 def seconds(count: int) -> datetime:

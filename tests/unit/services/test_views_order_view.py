@@ -8,7 +8,7 @@ from contracts.views import OrderStatus, OrderView, ShipmentStatus
 from services.views.causality import causal_order
 from services.views.errors import UnbookableEvent
 from services.views.order_view import OrderState, fold, transition_of, view_of
-from tests.integration.views.logs import AMOUNT, Logs
+from tests.support.event_logs import AMOUNT, Logs
 
 
 def about(logs: Logs, order_id: str) -> list[PublicEvent]:

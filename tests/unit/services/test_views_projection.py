@@ -13,7 +13,7 @@ from contracts.events import PublicEvent
 from services.kernel.database import Database
 from services.views.projection import apply, forget
 from services.views.tables import VIEW_TABLES, OrderRow
-from tests.integration.views.logs import Logs
+from tests.support.event_logs import Logs
 
 GENERATION = 3
 

@@ -17,7 +17,7 @@ from services.views.ledger_queries import read_stock
 from services.views.order_queries import list_orders, read_order
 from services.views.projection import apply
 from services.views.tables import VIEW_TABLES
-from tests.integration.views.logs import EPOCH, Logs
+from tests.support.event_logs import EPOCH, Logs
 
 FILTERS: dict[str, Any] = {
     "status": OrderStatus.REJECTED,
