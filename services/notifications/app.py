@@ -1,7 +1,9 @@
 """The notifications: tells customers what became of their orders, from the services' events alone."""
 
 from fastapi import FastAPI
+from sqlmodel import Session
 
+from contracts.events import PublicEvent
 from messaging.transports import Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.consumer import Consumer
@@ -29,9 +31,14 @@ def create_app(
     wired = wire(Wiring(feed_urls, rabbitmq_url, exchange), consumer=NAME)
     dead_letters = wired.dead_letters or TableOfDeadLetters(database)
     sending = Sending(database, sender or LogSender())
+
+    def record_and_wake(session: Session, event: PublicEvent, generation: int) -> None:
+        record(session, event, generation)
+        sending.wake()
+
     return create_consumer_app(
         ConsumerProcess(
-            taker=Consumer(NAME, SERVICES, database=database, apply=record, dead_letters=dead_letters),
+            taker=Consumer(NAME, SERVICES, database=database, apply=record_and_wake, dead_letters=dead_letters),
             database=database,
             tables=NOTIFICATION_TABLES,
             transport=wired.transport,

@@ -9,6 +9,7 @@ Guarantees:
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -23,8 +24,8 @@ from services.kernel.database import Database
 from services.kernel.errors import TryLater
 from services.notifications.tables import NotificationRow
 
-POLL_S = 0.2
-"""How soon what was recorded, or is due again, is seen. Looking takes one read of an index of what is unsent."""
+POLL_S = 1.0
+"""How soon what is due again is seen. What was just recorded wakes it."""
 SEND_WITHIN_S = 10.0
 """How long one attempt may take."""
 FIRST_RETRY_S = 0.5
@@ -82,15 +83,22 @@ class Sending:
         self._database = database
         self._sender = sender
         self._send_within_s = send_within_s
+        self._recorded = asyncio.Event()
         self._log = structlog.get_logger()
+
+    def wake(self) -> None:
+        """Has it look at once. Called while a notification is being recorded, it looks when that is committed."""
+        self._recorded.set()
 
     async def run(self) -> None:
         """Sends until it is cancelled."""
         pause_s = FIRST_PAUSE_S
         while True:
+            self._recorded.clear()
             row = await self._until_done(self._next)
             if row is None:
-                await asyncio.sleep(POLL_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._recorded.wait(), POLL_S)
             elif await self._attempt(row):
                 pause_s = FIRST_PAUSE_S
             else:
