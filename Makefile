@@ -36,6 +36,10 @@ down: ## Stop what another terminal started
 reset: ## Stop everything and delete all data, after asking
 	@./amends reset
 
+# Without it a traceback that is formatted while pytest reads source code, by a finaliser for instance, ends the test run:
+# both parse Python, and CPython 3.11 then fails with "AST constructor recursion depth mismatch".
+test check: export PYTHONNODEBUGRANGES = 1
+
 test: install-dev ## Run all tests; they start what they need, on free ports
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
 

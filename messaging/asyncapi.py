@@ -14,10 +14,9 @@ from pydantic import create_model
 from contracts.events import EVENT_MEDIA_TYPE, PUBLIC_EVENTS, EventData, PublicEvent, source_of
 from messaging.rabbit.connection import exchange_named
 from messaging.rabbit.publisher import AFTER_HEADER
+from messaging.transports import EXCHANGE
 
 ASYNCAPI_VERSION = "3.0.0"
-EXCHANGE = "amends.events"
-"""What the exchange is called where nobody names another one."""
 _DESCRIPTION = """\
 Facts that the services announce, as CloudEvents 1.0 in JSON. Each service's events come in the order of its log, at
 least once: whoever consumes them remembers the `position` up to which it has taken them. An event that says to follow

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.events import EVENTS_PATH, HEAD_HEADER, LOG_ID_HEADER, LOG_REPLACED, POSITION_HEADER, PublicEvent
 from contracts.wire import Problem
+from messaging.pause import Pause
 from messaging.port import Cursor, NotNow, Page, Taker
 
 _EVENTS: TypeAdapter[tuple[PublicEvent, ...]] = TypeAdapter(tuple[PublicEvent, ...])
@@ -22,8 +23,6 @@ _MARGIN_S = 5.0
 """How much longer than it asked to wait a reader waits for the answer."""
 PAGE = 200
 WAIT_S = 10.0
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 3.0
 
 
 class LogReplaced(Exception):
@@ -106,20 +105,19 @@ class Feeds:
 
     async def follow(self, taker: Taker, service: str) -> None:
         """Hands over all that is in the log and all that comes, until cancelled."""
-        pause_s = FIRST_PAUSE_S
+        pause = Pause()
         log = structlog.get_logger().bind(consumer=taker.name, source=service)
         while True:
             try:
                 await self._hand_over(taker, service, wait_s=WAIT_S)
             except NotNow as error:
-                if pause_s == FIRST_PAUSE_S:
+                if pause.is_first:
                     log.warning("feed interrupted", error=str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                await pause.next()
             else:
-                if pause_s != FIRST_PAUSE_S:
+                if not pause.is_first:
                     log.info("feed resumed")
-                pause_s = FIRST_PAUSE_S
+                pause.reset()
 
     async def _hand_over(self, taker: Taker, service: str, *, wait_s: float) -> bool:
         """One page. False if that was all there is."""

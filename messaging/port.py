@@ -82,8 +82,14 @@ class DeadLetter:
     """Of the read model into which it could not be taken."""
 
     @property
-    def identity(self) -> tuple[int, str, str, int]:
-        return self.generation, self.event.service, self.event.stream, self.event.streamversion
+    def identity(self) -> tuple[int, str, str, str, int]:
+        event = self.event
+        return self.generation, event.service, event.logid, event.stream, event.streamversion
+
+    def is_of(self, generation: int, service: str, stream: str | None = None) -> bool:
+        """Whether it is a service's, or one of its streams', in a generation."""
+        ours = (self.generation, self.event.service) == (generation, service)
+        return ours and stream in (None, self.event.stream)
 
 
 class DeadLetters(Protocol):

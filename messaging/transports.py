@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from messaging.feed import Feeds, FeedTransport
 from messaging.port import DeadLetters, Transport
 
+EXCHANGE = "amends.events"
+"""What the exchange is called where nobody names another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -15,7 +18,7 @@ class Wiring:
     """Each service's base URL."""
     rabbitmq_url: str | None = None
     """With it, events come by RabbitMQ."""
-    exchange: str = "amends.events"
+    exchange: str = EXCHANGE
 
 
 @dataclass(frozen=True, slots=True)

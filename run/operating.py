@@ -36,8 +36,12 @@ def lag() -> None:
     table = pretty.table("consumer", "status", "log", "position", "head", "lag", "parked streams")
     names = (*CONSUMERS, "relay") if settings.broker_url else CONSUMERS
     for name in names:
-        with _consumer(name, settings) as caller:
-            found = caller.get("/health/ready").json()
+        try:
+            with _consumer(name, settings) as caller:
+                found = caller.get("/health/ready").json()
+        except CannotRun:
+            table.add_row(name, "unreachable")
+            continue
         for service, source in found["sources"].items():
             cells = (source["position"], source["head"], source["lag"], found["parked_streams"])
             table.add_row(name, found["status"], service, *("?" if cell is None else str(cell) for cell in cells))
@@ -91,10 +95,11 @@ def replay(
 
 
 @letters_verbs.command()
-def drop(consumer: Parking, service: str, stream: str) -> None:
-    """Give up on the event that parked a stream, and take those behind it."""
+def drop(consumer: Parking, service: str, stream: str, version: int) -> None:
+    """Give up for good on the event that parked a stream, and take those behind it."""
+    which = {"service": service, "stream": stream, "version": version}
     with _consumer(consumer, load_settings()) as caller:
-        dropped = caller.post("/dead-letters/drop", json={"service": service, "stream": stream}).json()
+        dropped = caller.post("/dead-letters/drop", json=which).json()
     _say(dropped)
     if dropped["still_parked"]:
         raise typer.Exit(1)
@@ -126,7 +131,7 @@ def asyncapi() -> None:
     """Print the AsyncAPI document of all public events, as JSON."""
     from messaging.asyncapi import document
 
-    typer.echo(document())
+    typer.echo(document(exchange=load_settings().rabbitmq_exchange))
 
 
 def _say(replayed: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from messaging.transports import EXCHANGE
 from run.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     """How consumers hear of events: from each service's feed, or by RabbitMQ with the feeds behind it."""
     rabbitmq_url: Name = "amqp://guest:guest@127.0.0.1:5672/"
     """The RabbitMQ to use with `event_transport` rabbitmq."""
-    rabbitmq_exchange: Name = "amends.events"
+    rabbitmq_exchange: Name = EXCHANGE
     """The topic exchange; queues are named after it. Systems that share a RabbitMQ need one each."""
 
     temporal_address: str | None = None

@@ -52,7 +52,7 @@ class QueueOfDeadLetters:
             async with self._taken_out(line) as taken:
                 return [letter for letter, _ in taken]
 
-        found: dict[tuple[int, str, str, int], DeadLetter] = {}
+        found: dict[tuple[int, str, str, str, int], DeadLetter] = {}
         for letter in await self._link.call(read, within_s=READ_ALL_WITHIN_S):
             found.setdefault(letter.identity, letter)
         return list(found.values())

@@ -5,6 +5,7 @@ ServiceError
 ├── KeyReused          422  the idempotency key came before, with another body
 ├── NotFound           404
 ├── CommandRefused     409  the business says no, or the barrier does
+├── Conflict           409  it is not as the request supposes
 ├── LogReplaced        409  the reader of the event feed followed another log, or a later state of this one
 ├── TryLater           503  nothing is wrong with the request, its time is; carries Retry-After
 └── ConcurrencyError   503  a stream moved on meanwhile; retried inside first
@@ -50,6 +51,10 @@ class CommandRefused(ServiceError):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code, refusal.message)
+
+
+class Conflict(ServiceError):
+    status = 409
 
 
 class LogReplaced(ServiceError):

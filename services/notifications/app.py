@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from sqlmodel import Session
 
 from contracts.events import PublicEvent
-from messaging.transports import Wiring, wire
+from messaging.transports import EXCHANGE, Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
@@ -23,7 +23,7 @@ def create_app(
     database_url: str,
     feed_urls: dict[str, str],
     rabbitmq_url: str | None = None,
-    exchange: str = "amends.events",
+    exchange: str = EXCHANGE,
     sender: NotificationSender | None = None,
 ) -> FastAPI:
     """The notifications as an ASGI app. Without a sender they are only logged."""

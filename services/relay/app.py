@@ -4,14 +4,13 @@ from fastapi import FastAPI
 
 from messaging.feed import Feeds, FeedTransport
 from messaging.rabbit.publisher import RabbitPublisher
+from messaging.transports import EXCHANGE
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.database import Database
 from services.relay.relay import Relay
 
 
-def create_app(
-    *, database_url: str, feed_urls: dict[str, str], rabbitmq_url: str, exchange: str = "amends.events"
-) -> FastAPI:
+def create_app(*, database_url: str, feed_urls: dict[str, str], rabbitmq_url: str, exchange: str = EXCHANGE) -> FastAPI:
     database = Database(database_url)
     feeds = Feeds.at(feed_urls)
     publisher = RabbitPublisher(rabbitmq_url, exchange)

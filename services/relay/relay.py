@@ -5,18 +5,16 @@ one it follows. The position is saved after the broker has confirmed, so dying i
 consumers notice, and never leaves one out. The log is the outbox: a broker that is away holds up nobody but the relay.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from contracts.events import PublicEvent
-from messaging.port import Cursor, NotNow, Page
+from messaging.port import Cursor, Page
 from services.kernel.consumer.cursors import cursor_at, forget_cursor, move_cursor
+from services.kernel.consumer.not_now import not_now_if_busy
 from services.kernel.database import Database
-from services.kernel.errors import TryLater
 
 _GENERATION = 1
 
@@ -45,7 +43,7 @@ class Relay:
         self._log = structlog.get_logger().bind(consumer=self.name)
 
     def cursor(self, service: str) -> Cursor:
-        with _not_now_if_busy(), self._database.reading() as session:
+        with not_now_if_busy(), self._database.reading() as session:
             return cursor_at(session, _GENERATION, service)
 
     async def take(self, page: Page) -> bool:
@@ -56,7 +54,7 @@ class Relay:
         if fresh:
             await self._publisher.publish(fresh, self._predecessor(page, cursor))
             self._last_published[page.service] = Cursor(page.log_id, fresh[-1].position)
-        with _not_now_if_busy(), self._database.writing() as session:
+        with not_now_if_busy(), self._database.writing() as session:
             move_cursor(session, _GENERATION, page.service, Cursor(page.log_id, max(page.position, cursor.position)))
         return True
 
@@ -64,7 +62,7 @@ class Relay:
         """Publishes that log from its start, under its new id."""
         self._log.warning("log replaced", source=service)
         self._last_published.pop(service, None)
-        with _not_now_if_busy(), self._database.writing() as session:
+        with not_now_if_busy(), self._database.writing() as session:
             forget_cursor(session, _GENERATION, service)
 
     def _predecessor(self, page: Page, cursor: Cursor) -> int:
@@ -75,12 +73,3 @@ class Relay:
             if last and last.log_id == page.log_id and last.position <= cursor.position
             else cursor.position
         )
-
-
-@contextmanager
-def _not_now_if_busy() -> Iterator[None]:
-    """A database that is locked, full or not there says nothing about the events."""
-    try:
-        yield
-    except (TryLater, OperationalError) as error:
-        raise NotNow(f"the relay's database does not answer: {type(error).__name__}") from error

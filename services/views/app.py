@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI
 
-from messaging.transports import Wiring, wire
+from messaging.transports import EXCHANGE, Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
 from services.kernel.consumer.read_model import ReadModel
@@ -23,7 +23,7 @@ def create_app(
     database_url: str,
     feed_urls: Mapping[str, str],
     rabbitmq_url: str | None = None,
-    exchange: str = "amends.events",
+    exchange: str = EXCHANGE,
 ) -> FastAPI:
     """The views as an ASGI app. They follow the feeds, or with `rabbitmq_url` RabbitMQ."""
     database = Database(database_url)

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from contracts.events import PublicEvent
+from contracts.events import EventData, PublicEvent
 from messaging.port import Page
 from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
@@ -32,12 +32,16 @@ class Recorder:
         self.poison: set[str] = set()
         """Ids of events that cannot be taken."""
         self.unavailable: Exception | None = None
+        self.reads: type[EventData] | None = None
+        """What it expects every event to say."""
 
     def apply(self, session: Session, event: PublicEvent, generation: int) -> None:
         session.add(TakenRow(generation=generation, stream=event.stream, version=event.streamversion))
         session.flush()
         if self.unavailable:
             raise self.unavailable
+        if self.reads:
+            event.read(self.reads)
         if event.id in self.poison:
             raise ValueError(f"cannot digest {event.id}")
 
@@ -50,13 +54,24 @@ class Consuming:
         self.database.create_tables((*CONSUMER_TABLES, TakenRow))
         self.recorder = Recorder()
         self.dead_letters = TableOfDeadLetters(self.database)
-        self.consumer = Consumer(
-            name, services, database=self.database, apply=self.recorder.apply, dead_letters=self.dead_letters
+        self._name = name
+        self._services = services
+        self.consumer = self.generation(1)
+
+    def generation(self, number: int) -> Consumer:
+        return Consumer(
+            self._name,
+            self._services,
+            database=self.database,
+            apply=self.recorder.apply,
+            dead_letters=self.dead_letters,
+            generation=number,
         )
 
-    def taken(self) -> list[tuple[str, int]]:
+    def taken(self, *, generation: int = 1) -> list[tuple[str, int]]:
         with self.database.reading() as session:
-            rows = session.exec(select(TakenRow).order_by(col(TakenRow.number))).all()
+            taken = select(TakenRow).where(col(TakenRow.generation) == generation)
+            rows = session.exec(taken.order_by(col(TakenRow.number))).all()
             return [(row.stream, row.version) for row in rows]
 
 

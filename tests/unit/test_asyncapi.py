@@ -28,8 +28,8 @@ from contracts.events import (
     Unit,
 )
 from contracts.sagas import Cause
-from messaging.asyncapi import EXCHANGE, document
-from messaging.transports import Wiring
+from messaging.asyncapi import document
+from messaging.transports import EXCHANGE, Wiring
 
 EXAMPLES: tuple[EventData, ...] = (
     OrderPlaced(

@@ -36,7 +36,7 @@ _FAILING_S = 10.0
 
 @dataclass(frozen=True)
 class ConsumerProcess:
-    """What makes a consumer's process different from the others."""
+    """What makes a consumer's process different from the others. One of each runs at a time."""
 
     taker: Taker
     database: Database
@@ -61,14 +61,15 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
         process.database.create_tables((*CONSUMER_TABLES, *process.tables))
         if isinstance(taker, ReadModel):
             taker.open()
-        besides = (taker.forget_retired,) if isinstance(taker, ReadModel) else ()
-        tasks = [asyncio.create_task(run()) for run in (following.run, *map(_kept_up, process.alongside), *besides)]
+        tasks = [asyncio.create_task(run()) for run in (following.run, *map(_kept_up, process.alongside))]
         yield
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+        if isinstance(taker, ReadModel):
+            await taker.close()
         if process.on_stop:
             await process.on_stop()
         process.database.close()

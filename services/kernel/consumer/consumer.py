@@ -5,8 +5,10 @@ Guarantees:
   Events of one service are taken in the order of its log, so the cursor is all the inbox that is needed: what lies
   behind it was taken (docs/decisions/0008).
 - An event that cannot be taken, after a few attempts, becomes a dead letter and parks its stream: the stream's later
-  events wait behind it, all other streams go on. An operator has it replayed, or dropped.
+  events wait behind it, all other streams go on. An operator has it replayed, or dropped for good.
 - A database that is busy is no fault of the event: that is `NotNow`, and parks nothing.
+
+One process of a consumer runs at a time. A second one would double nothing, and might leave an event behind.
 """
 
 import asyncio
@@ -15,15 +17,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy.exc import OperationalError
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from contracts.events import PublicEvent
 from messaging.port import Cursor, DeadLetter, DeadLetters, NotNow, Page
+from messaging.reasons import reason_of
 from services.kernel.consumer.cursors import cursor_at, forget_cursor, move_cursor
+from services.kernel.consumer.not_now import not_now_if_busy
+from services.kernel.consumer.set_aside import (
+    forget_service,
+    park,
+    parked_stream,
+    parked_streams,
+    remember_dropped,
+    set_aside,
+)
 from services.kernel.consumer.tables import ParkedStreamRow
 from services.kernel.database import Database
-from services.kernel.errors import NotFound, TryLater
+from services.kernel.errors import Conflict
 
 ATTEMPTS = 3
 """How often an event is tried before it becomes a dead letter."""
@@ -63,7 +74,7 @@ class Consumer:
         self._apply = apply
         self._dead_letters = dead_letters
         self.generation = generation
-        # One page or replay at a time. A transaction never waits, so this costs nobody anything.
+        # One page or replay at a time. Only letters that lie at a broker make others wait for longer than a moment.
         self._turn = asyncio.Lock()
         self._log = structlog.get_logger().bind(consumer=name)
 
@@ -76,14 +87,19 @@ class Consumer:
         return self._services
 
     def cursor(self, service: str) -> Cursor:
-        with _not_now_if_busy(), self._database.reading() as session:
+        with not_now_if_busy(), self._database.reading() as session:
             return cursor_at(session, self.generation, service)
 
     async def replaced(self, service: str) -> None:
         """Begins anew with that log. What is applied twice by it is for `apply` to notice."""
         self._log.warning("log replaced", source=service)
-        with _not_now_if_busy(), self._database.writing() as session:
-            forget_cursor(session, self.generation, service)
+        async with self._turn:
+            # What was put aside were events of the former log. First the letters: dying in between, it is told again.
+            letters = await self._dead_letters.letters()
+            await self._dead_letters.remove([letter for letter in letters if letter.is_of(self.generation, service)])
+            with not_now_if_busy(), self._database.writing() as session:
+                forget_service(session, self.generation, service)
+                forget_cursor(session, self.generation, service)
 
     async def take(self, page: Page) -> bool:
         async with self._turn:
@@ -100,30 +116,36 @@ class Consumer:
             return True
 
     async def parked(self) -> list[ParkedStreamRow]:
-        with self._database.reading() as session:
-            return list(
-                session.exec(select(ParkedStreamRow).where(col(ParkedStreamRow.generation) == self.generation)).all()
-            )
+        with not_now_if_busy(), self._database.reading() as session:
+            return parked_streams(session, self.generation)
 
     async def replay(self, service: str, stream: str) -> Replayed:
         """Takes the dead letters of a parked stream, in order, until one cannot be taken again.
 
         Raises:
             NotFound: the stream is not parked.
+            NotNow: the letters cannot be read for the moment; those that were taken stay taken.
         """
         async with self._turn:
             return await self._replay(service, stream)
 
-    async def drop(self, service: str, stream: str) -> Replayed:
-        """Gives up on the event that parked the stream, and takes those that waited behind it.
+    async def drop(self, service: str, stream: str, version: int) -> Replayed:
+        """Gives up for good on the event that parked the stream, and takes those that waited behind it.
+
+        Asked again, where the first answer got lost, it drops nothing else.
 
         Raises:
             NotFound: the stream is not parked.
+            Conflict: it is parked at another version.
+            NotNow: as for `replay`. The event may be dropped nevertheless; `replay` then goes on behind it.
         """
         async with self._turn:
-            with self._database.writing() as session:
-                row = self._parked(session, service, stream)
-                self._log.warning("event dropped", source=service, stream=stream, version=row.next_version)
+            with not_now_if_busy(), self._database.writing() as session:
+                row = parked_stream(session, self.generation, service, stream)
+                if row.next_version != version:
+                    raise Conflict("OTHER_VERSION", f"stream {stream} is parked at version {row.next_version}")
+                self._log.warning("event dropped", source=service, stream=stream, version=version)
+                remember_dropped(session, row)
                 row.next_version += 1
                 session.add(row)
             return await self._replay(service, stream)
@@ -131,13 +153,14 @@ class Consumer:
     def _take_together(self, service: str, events: Sequence[PublicEvent], end: Cursor) -> bool:
         """All of a page in one transaction, which is fast. False, and no effect, where that cannot be."""
         try:
-            with _not_now_if_busy(), self._database.writing() as session:
-                if self._parked_among(session, service, events):
+            with not_now_if_busy(), self._database.writing() as session:
+                aside = set_aside(session, self.generation, service)
+                if any(aside.parked(event) for event in events):
                     return False
                 # Read again under the write lock: another process of this consumer may have been faster.
                 at = cursor_at(session, self.generation, service)
                 for event in events:
-                    if event.position > at.position:
+                    if event.position > at.position and not aside.is_done_with(event):
                         self._apply(session, event, self.generation)
                 move_cursor(session, self.generation, service, _further(at, end))
         except NotNow:
@@ -148,65 +171,54 @@ class Consumer:
         return True
 
     async def _take_alone(self, event: PublicEvent) -> None:
-        with self._database.reading() as session:
-            parked = self._parked_among(session, event.service, [event])
+        with not_now_if_busy(), self._database.reading() as session:
+            parked = set_aside(session, self.generation, event.service).parked(event)
         if parked:
-            waits = f"waits behind version {parked[0].next_version}, which could not be taken"
-            await self._dead_letters.put(DeadLetter(event, waits, datetime.now(UTC), self.generation))
+            await self._put_aside(event, f"waits behind version {parked.next_version}, which could not be taken")
             self._move(event.service, Cursor(event.logid, event.position))
             return
         reason = await self._attempt(event)
-        if reason is not None:
-            await self._park(event, reason)
+        if reason is None:
+            return
+        # First the letter, then the cursor: a crash in between brings the event again, never loses it.
+        await self._put_aside(event, reason)
+        with not_now_if_busy(), self._database.writing() as session:
+            park(session, self.generation, event, reason)
+            move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
 
     async def _attempt(self, event: PublicEvent) -> str | None:
         """Why it could not be taken, if it could not."""
-        reason = ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _not_now_if_busy(), self._database.writing() as session:
+                with not_now_if_busy(), self._database.writing() as session:
                     self._apply_once(session, event)
             except NotNow:
                 raise
             except Exception as error:
-                reason = _in_one_line(error)
                 if attempt == ATTEMPTS:
                     self._log.exception("event parked", source=event.service, id=event.id, type=event.type)
+                    return reason_of(error)
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return None
-        return reason
+        raise AssertionError("unreachable")
 
     def _apply_once(self, session: Session, event: PublicEvent) -> None:
-        """Applies the event and moves the cursor, unless another process of this consumer was faster."""
-        if event.position > cursor_at(session, self.generation, event.service).position:
+        """Applies the event and moves the cursor, unless it was taken before, in whichever way."""
+        if event.position <= cursor_at(session, self.generation, event.service).position:
+            return
+        if not set_aside(session, self.generation, event.service).is_done_with(event):
             self._apply(session, event, self.generation)
-            move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
+        move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
 
-    async def _park(self, event: PublicEvent, reason: str) -> None:
-        # First the letter, then the cursor: a crash in between brings the event again, never loses it.
+    async def _put_aside(self, event: PublicEvent, reason: str) -> None:
         await self._dead_letters.put(DeadLetter(event, reason, datetime.now(UTC), self.generation))
-        with _not_now_if_busy(), self._database.writing() as session:
-            session.add(
-                ParkedStreamRow(
-                    generation=self.generation,
-                    service=event.service,
-                    stream=event.stream,
-                    next_version=event.streamversion,
-                    reason=reason,
-                    since=datetime.now(UTC),
-                )
-            )
-            move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
 
     async def _replay(self, service: str, stream: str) -> Replayed:
-        with self._database.reading() as session:
-            next_version = self._parked(session, service, stream).next_version
-        mine = [
-            letter
-            for letter in await self._dead_letters.letters()
-            if letter.identity[:3] == (self.generation, service, stream)
-        ]
+        with not_now_if_busy(), self._database.reading() as session:
+            next_version = parked_stream(session, self.generation, service, stream).next_version
+        letters = await self._dead_letters.letters()
+        mine = [letter for letter in letters if letter.is_of(self.generation, service, stream)]
         mine.sort(key=lambda letter: letter.event.streamversion)
         done = [letter for letter in mine if letter.event.streamversion < next_version]
         taken = 0
@@ -219,69 +231,35 @@ class Consumer:
             taken += 1
         # Together, because a broker's queue is read whole for it. A crash before it is covered by `next_version`.
         await self._dead_letters.remove(done)
-        with self._database.writing() as session:
-            session.delete(self._parked(session, service, stream))
+        with not_now_if_busy(), self._database.writing() as session:
+            row = parked_stream(session, self.generation, service, stream)
+            row.resumed_at = datetime.now(UTC)
+            session.add(row)
         self._log.info("stream goes on", source=service, stream=stream, taken=taken)
         return Replayed(service, stream, taken, None)
 
     def _take_letter(self, letter: DeadLetter) -> str | None:
         event = letter.event
         try:
-            with _not_now_if_busy(), self._database.writing() as session:
+            with not_now_if_busy(), self._database.writing() as session:
                 self._apply(session, event, self.generation)
-                row = self._parked(session, event.service, event.stream)
+                row = parked_stream(session, self.generation, event.service, event.stream)
                 row.next_version = event.streamversion + 1
                 session.add(row)
-                # A crash after the letter was put aside may have left the cursor just before it.
-                if cursor_at(session, self.generation, event.service).position < event.position:
-                    move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
         except NotNow:
             raise
         except Exception as error:
-            reason = _in_one_line(error)
             self._log.exception("event still parked", source=event.service, id=event.id, type=event.type)
-            with self._database.writing() as session:
-                row = self._parked(session, event.service, event.stream)
-                row.next_version, row.reason = event.streamversion, reason
-                session.add(row)
-            return reason
+            with not_now_if_busy(), self._database.writing() as session:
+                park(session, self.generation, event, reason_of(error))
+            return reason_of(error)
         return None
 
-    def _parked(self, session: Session, service: str, stream: str) -> ParkedStreamRow:
-        row = session.get(ParkedStreamRow, (self.generation, service, stream))
-        if row is None:
-            raise NotFound("STREAM_NOT_PARKED", f"stream {stream} of the {service} service is not parked")
-        return row
-
-    def _parked_among(self, session: Session, service: str, events: Sequence[PublicEvent]) -> Sequence[ParkedStreamRow]:
-        rows = session.exec(
-            select(ParkedStreamRow).where(
-                col(ParkedStreamRow.generation) == self.generation, col(ParkedStreamRow.service) == service
-            )
-        ).all()
-        streams = {event.stream for event in events} if rows else set()
-        return [row for row in rows if row.stream in streams]
-
     def _move(self, service: str, to: Cursor) -> None:
-        with _not_now_if_busy(), self._database.writing() as session:
+        with not_now_if_busy(), self._database.writing() as session:
             at = cursor_at(session, self.generation, service)
             move_cursor(session, self.generation, service, _further(at, to))
 
 
-class _not_now_if_busy:  # noqa: N801 - reads as the context that it is
-    """A database that is locked, full or not there says nothing about the event."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, TryLater | OperationalError):
-            raise NotNow(f"the consumer's database does not answer: {_in_one_line(error)}") from error
-
-
 def _further(at: Cursor, to: Cursor) -> Cursor:
     return at if at.position > to.position else to
-
-
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:500]

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import tuple_
 from sqlmodel import col, delete, select
 
 from contracts.events import PublicEvent
 from messaging.port import DeadLetter
+from services.kernel.consumer.not_now import not_now_if_busy
 from services.kernel.consumer.tables import DeadLetterRow
 from services.kernel.database import Database
+
+_ROW = DeadLetterRow
 
 
 class TableOfDeadLetters:
@@ -19,11 +23,12 @@ class TableOfDeadLetters:
     async def put(self, letter: DeadLetter) -> None:
         await self.remove([letter])
         event = letter.event
-        with self._database.writing() as session:
+        with not_now_if_busy(), self._database.writing() as session:
             session.add(
                 DeadLetterRow(
                     generation=letter.generation,
                     service=event.service,
+                    log_id=event.logid,
                     stream=event.stream,
                     version=event.streamversion,
                     event=event.model_dump(mode="json", exclude_none=True),
@@ -33,19 +38,12 @@ class TableOfDeadLetters:
             )
 
     async def letters(self) -> list[DeadLetter]:
-        with self._database.reading() as session:
+        with not_now_if_busy(), self._database.reading() as session:
             rows = session.exec(select(DeadLetterRow).order_by(col(DeadLetterRow.place))).all()
             return [DeadLetter(PublicEvent.model_validate(r.event), r.reason, r.at, r.generation) for r in rows]
 
     async def remove(self, letters: Sequence[DeadLetter]) -> None:
-        with self._database.writing() as session:
+        key = tuple_(*map(col, (_ROW.generation, _ROW.service, _ROW.log_id, _ROW.stream, _ROW.version)))
+        with not_now_if_busy(), self._database.writing() as session:
             for letter in letters:
-                event = letter.event
-                session.exec(
-                    delete(DeadLetterRow).where(
-                        col(DeadLetterRow.generation) == letter.generation,
-                        col(DeadLetterRow.service) == event.service,
-                        col(DeadLetterRow.stream) == event.stream,
-                        col(DeadLetterRow.version) == event.streamversion,
-                    )
-                )
+                session.exec(delete(DeadLetterRow).where(key == letter.identity))

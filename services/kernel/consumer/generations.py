@@ -39,11 +39,13 @@ def begin_generation(session: Session) -> int:
 
 
 def activate(session: Session, generation: int) -> None:
-    """Switches to a generation; the one that served so far retires."""
-    for row in session.exec(select(GenerationRow).where(col(GenerationRow.state) == GenerationState.ACTIVE)).all():
-        row.state = GenerationState.RETIRED
-        session.add(row)
+    """Switches to a generation that was built; the one that served so far retires."""
     row = session.get_one(GenerationRow, generation)
+    if row.state is not GenerationState.BUILDING:
+        raise RuntimeError(f"generation {generation} is {row.state}, and can not become active")
+    for former in session.exec(select(GenerationRow).where(col(GenerationRow.state) == GenerationState.ACTIVE)).all():
+        former.state = GenerationState.RETIRED
+        session.add(former)
     row.state, row.active_since = GenerationState.ACTIVE, datetime.now(UTC)
     session.add(row)
 

@@ -1,22 +1,28 @@
 """What an operator does about a consumer: look at its dead letters, replay or drop them, rebuild a read model."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.status import HTTP_202_ACCEPTED
 
 from messaging.port import DeadLetters
 from services.kernel.consumer.consumer import Consumer, Replayed
 from services.kernel.consumer.read_model import ReadModel
 
+Name = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Printable; a stream's name is its prefix and an id."""
+
 
 class StreamName(BaseModel):
-    service: str
-    stream: str
+    service: Name
+    stream: Name
+
+
+class EventName(StreamName):
+    version: Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class Letter(BaseModel):
@@ -75,24 +81,20 @@ def dead_letter_routes(consumer: Callable[[], Consumer], dead_letters: DeadLette
         return [_view(await active.replay(stream.service, stream.stream)) for stream in parked]
 
     @router.post("/drop")
-    async def drop(which: StreamName) -> ReplayView:
-        """Gives up on the event that parked a stream, and takes those behind it."""
-        return _view(await consumer().drop(which.service, which.stream))
+    async def drop(which: EventName) -> ReplayView:
+        """Gives up for good on the event that parked a stream, and takes those behind it."""
+        return _view(await consumer().drop(which.service, which.stream, which.version))
 
     return router
 
 
 def rebuild_route(read_model: ReadModel) -> APIRouter:
     router = APIRouter(tags=["operators"])
-    running: set[asyncio.Task[int]] = set()
 
     @router.post("/rebuild", status_code=HTTP_202_ACCEPTED)
     async def rebuild() -> RebuildView:
         """Begins to build the read model anew; the old one serves meanwhile. Asked again, it goes on with the first."""
-        if not read_model.is_rebuilding and not running:
-            task = asyncio.create_task(read_model.rebuild())
-            running.add(task)
-            task.add_done_callback(running.discard)
+        read_model.start_rebuild()
         return RebuildView(rebuilding=True, generation=read_model.active.generation)
 
     return router

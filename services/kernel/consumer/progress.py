@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel
-from sqlmodel import col, func, select
 from starlette.responses import Response
 
 from messaging.feed import Feeds, LogReplaced
 from messaging.port import NotNow, Taker
 from services.kernel.consumer.generations import active_generation
 from services.kernel.consumer.read_model import ReadModel
-from services.kernel.consumer.tables import ParkedStreamRow
+from services.kernel.consumer.set_aside import parked_streams
 from services.kernel.database import Database
 
 if TYPE_CHECKING:
@@ -49,13 +48,12 @@ def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "
         sources = dict(zip(taker.services, found, strict=True))
         with database.reading() as session:
             generation = active_generation(session)
-            parked = session.exec(
-                select(func.count()).select_from(ParkedStreamRow).where(col(ParkedStreamRow.generation) == generation)
-            ).one()
+            parked = len(parked_streams(session, generation))
+        failure = following.failure or (taker.failure if isinstance(taker, ReadModel) else None)
         return Progress(
-            status=_status(following.failure, sources),
+            status=_status(failure, sources),
             consumer=taker.name,
-            failure=following.failure,
+            failure=failure,
             generation=generation,
             rebuilding=isinstance(taker, ReadModel) and taker.is_rebuilding,
             parked_streams=parked,

@@ -5,30 +5,37 @@ Guarantees:
   switch is one transaction; then the old rows are deleted, a few at a time.
 - A crash at any moment leaves the active generation serving; a building that was interrupted is given up.
 - A log that was replaced (restored from a back-up) leads to a rebuild by itself.
+- What an operator has dropped stays dropped.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlmodel import Session
 
-from messaging.feed import FIRST_PAUSE_S, LONGEST_PAUSE_S, Feeds
+from messaging.feed import Feeds, LogReplaced
+from messaging.pause import Pause
 from messaging.port import Cursor, DeadLetters, NotNow, Page
+from messaging.reasons import reason_of
 from services.kernel.consumer import generations
 from services.kernel.consumer.consumer import Apply, Consumer
+from services.kernel.consumer.not_now import not_now_if_busy
 from services.kernel.database import Database
-from services.kernel.errors import TryLater
 
 CHUNK = 500
 """How many rows of a retired generation are deleted in one transaction."""
 
+T = TypeVar("T")
 Forget = Callable[[Session, int, int], int]
 """Deletes up to so many rows of a generation; says how many it has deleted."""
 
 
 class ReadModel:
-    """Implements `Taker`: takes events into whichever generation is active. Open it with `open()`."""
+    """Implements `Taker`: takes events into whichever generation is active. Open it, and close it at the end."""
 
     def __init__(
         self,
@@ -49,15 +56,26 @@ class ReadModel:
         self._feeds = feeds
         self._dead_letters = dead_letters
         self._active: Consumer | None = None
-        self._rebuilding = asyncio.Lock()
+        self._rebuilding: asyncio.Task[int] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        self.failure: str | None = None
+        """Why the last rebuild failed, if it did."""
         self._log = structlog.get_logger().bind(consumer=name)
 
     def open(self) -> None:
-        """To be called once, when the tables exist."""
+        """To be called once, when the tables exist and the event loop runs."""
         with self._database.writing() as session:
             generations.ensure_active(session)
         with self._database.reading() as session:
             self._active = self._generation(generations.active_generation(session))
+        self._forgetting = asyncio.create_task(self._forget_retired())
+
+    async def close(self) -> None:
+        for task in (self._rebuilding, self._forgetting):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     @property
     def active(self) -> Consumer:
@@ -68,7 +86,7 @@ class ReadModel:
 
     @property
     def is_rebuilding(self) -> bool:
-        return self._rebuilding.locked()
+        return self._rebuilding is not None and not self._rebuilding.done()
 
     @property
     def name(self) -> str:
@@ -85,79 +103,96 @@ class ReadModel:
         return await self.active.take(page)
 
     async def replaced(self, service: str) -> None:
-        before = self.active
-        self._log.warning("log replaced, rebuilding", source=service)
-        async with self._rebuilding:
-            # Two logs may be replaced at once; one rebuild serves both.
-            if self.active is before:
-                await self._rebuild()
-
-    async def rebuild(self) -> int:
-        """Builds a new generation from position 0, and switches to it once it has caught up. Returns its number.
-
-        Services that cannot be reached are waited for, without end: meanwhile the old generation serves.
-        """
-        async with self._rebuilding:
-            return await self._rebuild()
-
-    async def forget_retired(self) -> None:
-        """Deletes what retired generations have left, a few rows at a time. What is left over goes the next time."""
+        # Two logs may be replaced at once. One rebuild serves both; the second one is told after it.
         try:
-            await self._forget_retired()
-        except (NotNow, TryLater) as error:
-            self._log.warning("old generations stay for now", error=str(error))
+            await self._feeds.of(service).read(self.cursor(service), limit=1)
+        except LogReplaced:
+            self._log.warning("log replaced, rebuilding", source=service)
+            # Whoever waits may be cancelled, by a lost connection for instance. The rebuild goes on.
+            await asyncio.shield(self.start_rebuild())
 
-    async def _forget_retired(self) -> None:
-        with self._database.reading() as session:
-            retired = generations.retired_generations(session)
-        for generation in retired:
-            deleted = 1
-            while deleted:
-                with self._database.writing() as session:
-                    deleted = self._forget(session, generation, CHUNK)
-                await asyncio.sleep(0)
-            letters = await self._dead_letters.letters()
-            await self._dead_letters.remove([letter for letter in letters if letter.generation == generation])
-            with self._database.writing() as session:
-                generations.forget_generation(session, generation)
+    def start_rebuild(self) -> "asyncio.Task[int]":
+        """Builds a new generation from position 0, and switches to it once it has caught up; the task tells its number.
+
+        If one is being built, that is the one. Services that cannot be reached are waited for, without end: meanwhile
+        the old generation serves.
+        """
+        if self._rebuilding is None or self._rebuilding.done():
+            self.failure = None
+            self._rebuilding = asyncio.create_task(self._rebuild())
+        return self._rebuilding
 
     async def _rebuild(self) -> int:
-        building = await self._build()
-        with self._database.writing() as session:
-            generations.activate(session, building.generation)
+        try:
+            building = await self._build()
+        except Exception as error:
+            self._log.exception("rebuild failed")
+            self.failure = f"the rebuild failed: {reason_of(error)}"
+            raise
         self._active = building
         self._log.info("rebuilt", generation=building.generation)
-        await self.forget_retired()
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._forget_retired())
         return building.generation
 
     async def _build(self) -> Consumer:
+        """A generation that has caught up, and is active."""
         while True:
-            with self._database.writing() as session:
-                number = generations.begin_generation(session)
+            number = await self._write(generations.begin_generation)
             building = self._generation(number, _Building)
             try:
-                for service in self._services:
-                    await self._catch_up(building, service)
-                # What came meanwhile, so that the switch is as good as unnoticeable.
-                for service in self._services:
-                    await self._catch_up(building, service)
-            except _ReplacedAgain:
-                with self._database.writing() as session:
+                for _ in range(2):  # the second time what came meanwhile, so that the switch goes as good as unnoticed
+                    for service in self._services:
+                        await self._catch_up(building, service)
+                await self._write(partial(generations.activate, generation=number))
+            except BaseException as error:
+                with suppress(NotNow), not_now_if_busy(), self._database.writing() as session:
                     generations.retire(session, number)
+                if not isinstance(error, _ReplacedAgain):
+                    raise
             else:
                 return building
 
     async def _catch_up(self, building: Consumer, service: str) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause = Pause()
         while True:
             try:
                 await self._feeds.catch_up(building, service)
             except NotNow as error:
-                self._log.warning("rebuild waits", source=service, error=str(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                if pause.is_first:
+                    self._log.warning("rebuild waits", source=service, error=str(error))
+                await pause.next()
             else:
                 return
+
+    async def _forget_retired(self) -> None:
+        """Deletes what retired generations have left, a few rows at a time. What fails is left for the next time."""
+        try:
+            with not_now_if_busy(), self._database.reading() as session:
+                retired = generations.retired_generations(session)
+            for generation in retired:
+                while await self._write(partial(self._forget_some, generation)):
+                    await asyncio.sleep(0)
+                letters = await self._dead_letters.letters()
+                await self._dead_letters.remove([letter for letter in letters if letter.generation == generation])
+                await self._write(partial(generations.forget_generation, generation=generation))
+        except NotNow as error:
+            self._log.warning("old generations stay for now", error=str(error))
+        except Exception:
+            self._log.exception("old generations stay for now")
+
+    def _forget_some(self, generation: int, session: Session) -> int:
+        return self._forget(session, generation, CHUNK)
+
+    async def _write(self, act: Callable[[Session], T]) -> T:
+        """Does it in a transaction, as soon as the database lets us."""
+        pause = Pause()
+        while True:
+            try:
+                with not_now_if_busy(), self._database.writing() as session:
+                    return act(session)
+            except NotNow:
+                await pause.next()
 
     def _generation(self, number: int, kind: type[Consumer] = Consumer) -> Consumer:
         return kind(

@@ -48,21 +48,36 @@ class ParkedStreamRow(SQLModel, table=True):
     generation: int = Field(primary_key=True)
     service: str = Field(primary_key=True)
     stream: str = Field(primary_key=True)
+    log_id: str
     next_version: int
-    """Of the event to be taken next. Letters below it are done with."""
+    """Of the event to be taken next. Those below it are done with."""
     reason: str
     since: datetime = Field(sa_type=UtcTime)
+    resumed_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    """When it went on. The row stays, to recognise what was taken from the dead letters."""
+
+
+class DroppedEventRow(SQLModel, table=True):
+    """An event that an operator gave up on, for this and every later generation."""
+
+    __tablename__ = "dropped_events"
+
+    service: str = Field(primary_key=True)
+    log_id: str = Field(primary_key=True)
+    stream: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
 
 
 class DeadLetterRow(SQLModel, table=True):
     """A dead letter, where no broker keeps them."""
 
     __tablename__ = "dead_letters"
-    __table_args__ = (UniqueConstraint("generation", "service", "stream", "version"),)
+    __table_args__ = (UniqueConstraint("generation", "service", "log_id", "stream", "version"),)
 
     place: int | None = Field(default=None, primary_key=True)
     generation: int
     service: str
+    log_id: str
     stream: str
     version: int
     event: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
@@ -70,4 +85,10 @@ class DeadLetterRow(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcTime)
 
 
-CONSUMER_TABLES: tuple[type[SQLModel], ...] = (GenerationRow, CursorRow, ParkedStreamRow, DeadLetterRow)
+CONSUMER_TABLES: tuple[type[SQLModel], ...] = (
+    GenerationRow,
+    CursorRow,
+    ParkedStreamRow,
+    DroppedEventRow,
+    DeadLetterRow,
+)

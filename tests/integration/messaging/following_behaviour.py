@@ -136,7 +136,7 @@ class FollowingBehaviour:
             await has_letters(subject, 2)
             subject.poisonous.clear()
 
-            await consumer.drop("order", poisonous.order_id)
+            await consumer.drop("order", poisonous.order_id, 1)
 
             assert subject.taken() == [f"{poisonous.order_id}:2"]
             assert (await subject.parked(), await subject.reasons()) == ([], {})

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.events import PublicEvent
+from contracts.events import OrderPlaced, PublicEvent
 from messaging.port import Cursor, DeadLetter, NotNow
-from services.kernel.errors import NotFound, TryLater
+from services.kernel.errors import Conflict, NotFound, TryLater
 from tests.support.consuming import Consuming, fact, page, versions
 
 
@@ -129,7 +129,7 @@ class TestParking:
         consuming.recorder.poison = {"a:2"}
         await consuming.consumer.take(page(*mixed()))
 
-        dropped = await consuming.consumer.drop("order", "a")
+        dropped = await consuming.consumer.drop("order", "a", 2)
 
         assert (dropped.taken, dropped.still_parked) == (1, None)
         assert versions(consuming.taken(), "a") == [1, 3]
@@ -139,7 +139,32 @@ class TestParking:
         with pytest.raises(NotFound, match="not parked"):
             await consuming.consumer.replay("order", "a")
         with pytest.raises(NotFound, match="not parked"):
-            await consuming.consumer.drop("order", "a")
+            await consuming.consumer.drop("order", "a", 1)
+
+    async def test_drop_when_repeated_after_its_answer_was_lost_drops_nothing_else(self, consuming: Consuming) -> None:
+        consuming.recorder.poison = {"a:2"}
+        await consuming.consumer.take(page(*mixed(), fact("a", 4, 6)))
+        letters = consuming.dead_letters.letters
+        consuming.dead_letters.letters = out_of_reach  # type: ignore[method-assign]
+        with pytest.raises(NotNow):
+            await consuming.consumer.drop("order", "a", 2)
+
+        consuming.dead_letters.letters = letters  # type: ignore[method-assign]
+        with pytest.raises(Conflict, match="parked at version 3"):
+            await consuming.consumer.drop("order", "a", 2)
+        await consuming.consumer.replay("order", "a")
+
+        assert versions(consuming.taken(), "a") == [1, 3, 4]
+
+    async def test_reason_when_an_event_is_malformed_names_the_place_and_quotes_nothing(
+        self, consuming: Consuming
+    ) -> None:
+        consuming.recorder.reads = OrderPlaced
+
+        await consuming.consumer.take(page(fact("a", 1, 1)))
+
+        (parked,) = await consuming.consumer.parked()
+        assert parked.reason == "not a OrderPlaced: 4 errors, the first at customer_id (missing)"
 
     async def test_letter_when_put_aside_by_a_process_that_then_died_is_taken_once(self, consuming: Consuming) -> None:
         consuming.recorder.poison = {"a:1"}
@@ -153,6 +178,51 @@ class TestParking:
         await consuming.consumer.take(page(fact("a", 2, 2), fact("a", 3, 3), after=1))
 
         assert versions(consuming.taken(), "a") == [1, 2, 3]
+
+
+class TestReplacedLog:
+    """After a stream was parked."""
+
+    async def test_streams_when_the_log_is_replaced_are_parked_no_more(self, consuming: Consuming) -> None:
+        consuming.recorder.poison = {"a:2"}
+        await consuming.consumer.take(page(*mixed()))
+
+        consuming.recorder.poison = set()
+        await consuming.consumer.replaced("order")
+        await consuming.consumer.take(page(fact("a", 1, 1, log_id="log-2"), fact("a", 2, 2, log_id="log-2")))
+
+        assert versions(consuming.taken(), "a") == [1, 1, 2]
+        assert (await consuming.consumer.parked(), await consuming.dead_letters.letters()) == ([], [])
+
+    async def test_events_when_the_log_was_put_back_and_a_letter_is_replayed_are_all_taken(
+        self, consuming: Consuming
+    ) -> None:
+        consuming.recorder.poison = {"p:1"}
+        await consuming.consumer.take(page(fact("a", 1, 1), fact("p", 1, 9), after=0))
+        await consuming.consumer.replaced("order")
+        await consuming.consumer.take(page(fact("a", 1, 1)))
+
+        with pytest.raises(NotFound):
+            await consuming.consumer.replay("order", "p")
+        later = [fact("n", number, number + 1) for number in range(1, 10)]
+        await consuming.consumer.take(page(*later))
+
+        assert versions(consuming.taken(), "n") == list(range(1, 10))
+
+    async def test_drop_when_the_model_is_built_anew_still_holds(self, consuming: Consuming) -> None:
+        consuming.recorder.poison = {"a:2"}
+        await consuming.consumer.take(page(*mixed()))
+        await consuming.consumer.drop("order", "a", 2)
+        building = consuming.generation(2)
+
+        await building.take(page(*mixed()))
+
+        assert versions(consuming.taken(generation=2), "a") == [1, 3]
+        assert await building.parked() == []
+
+
+async def out_of_reach() -> list[DeadLetter]:
+    raise NotNow("the broker is away")
 
 
 def mixed() -> list[PublicEvent]:
