@@ -8,7 +8,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 RUFF_FORMAT := $(BIN)/ruff format --exclude '*.md'
 PYTEST_ARGS ?=
 # Tests mostly wait, for time-outs, restarts and deaths: more of them at once than there are cores.
-TEST_JOBS ?= 4
+TEST_JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down reset test check bench format lock venv

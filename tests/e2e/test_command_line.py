@@ -127,7 +127,7 @@ class TestConsumers:
     def test_dead_letters_when_there_are_none_are_none(self, terminal: Terminal) -> None:
         assert "ValueError" not in terminal.run("dead-letters", "list", "notifications")
         assert terminal.run("dead-letters", "replay", "views") == "No stream is parked.\n"
-        refused = terminal.run("dead-letters", "drop", "views", "order", "no-such-stream", exit_code=1)
+        refused = terminal.run("dead-letters", "drop", "views", "order", "no-such-stream", "1", exit_code=1)
         assert refused == "amends: STREAM_NOT_PARKED: stream no-such-stream of the order service is not parked\n"
 
     def test_asyncapi_when_printed_describes_events_by_their_routing_keys(self, terminal: Terminal) -> None:

@@ -14,7 +14,12 @@ from tests.support.shop import Shop, open_shop
 from tests.support.system import System, running_system
 from tests.support.tcp_gate import TcpGate
 
-pytestmark = [pytest.mark.e2e, pytest.mark.rabbit, pytest.mark.xdist_group("rabbit-system")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.rabbit,
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("rabbit-system"),
+]
 
 CONSUMERS = ("views", "notifications")
 

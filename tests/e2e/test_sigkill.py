@@ -12,7 +12,8 @@ from tests.support.eventually import eventually
 from tests.support.shop import Shop, open_shop
 from tests.support.system import PARTS, System, running_system
 
-pytestmark = pytest.mark.e2e
+# Each part takes seconds to come back on a busy machine, and all orders are looked at in the end.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 NO_WAY_BACK = [
     {"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK"},

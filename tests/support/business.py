@@ -28,6 +28,8 @@ MIX: list[dict[str, Any]] = [
 NEVER_COMPLETE = (1, 3, 5, 7)
 """Those of the mix that must be undone."""
 CUSTOMERS = 3
+PACE_S = 0.3
+"""Between two orders of a customer. It takes orders on their way at every moment, not as many as the machine can bear."""
 
 
 class Business:
@@ -74,6 +76,7 @@ class Business:
             number = next(self._numbers)
             order = await self._shop.order_for_sure(wait_s=2, **MIX[number % len(MIX)])
             self.accepted.append((number, order))
+            await asyncio.sleep(PACE_S)
 
     async def _temporal_knows_just_these(self, orders: list[SagaView]) -> bool:
         sagas = sorted(saga.id for saga in await self._shop.sagas())

@@ -3,7 +3,6 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import aio_pika
 import pytest
@@ -251,7 +250,7 @@ class TestMessages:
         dead = await rabbit.messages(await rabbit.queue(f"{rabbit.queue_name}.dead"))
         assert [message.body for message in dead] == [b'{"specversion": "1.0"', b"without a header"]
         assert [message.headers["amends-reason"] for message in dead] == [
-            "no public event: 1 errors, the first at its root (json_invalid)",
+            "not a PublicEvent: 1 errors, the first at its root (json_invalid)",
             "the header amends-after is no position",
         ]
 
@@ -339,6 +338,6 @@ def a_letter(version: int, *, reason: str = "ValueError: poisonous, naïve — '
         stream=stream,
         streamversion=version,
         position=version,
-        logid=str(uuid4()),
+        logid="log-1",
     )
     return DeadLetter(event, reason, datetime.now(UTC), generation=1)

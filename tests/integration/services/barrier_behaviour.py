@@ -6,6 +6,7 @@ A back end inherits this suite and says where its database is.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from threading import Lock
 
 import pytest
 from fastapi import FastAPI
@@ -255,9 +256,14 @@ async def gateway_knows(payment: Service, order_id: str, kind: str = "holds") ->
     return bool((await payment.http.get(f"/gateway/books/{order_id}")).json()[kind])
 
 
+BUILDING = Lock()
+
+
 async def send_all(database_url: str, sagas: list[SagaCommands], *, undoes: bool) -> list[str]:
     async with AsyncExitStack() as stack:
-        app = create_order_app(database_url=database_url, fault_injection=False)
+        # FastAPI silences warnings while it builds an app, which no two threads may do at once.
+        with BUILDING:
+            app = create_order_app(database_url=database_url, fault_injection=False)
         service = await stack.enter_async_context(in_memory(app))
         outcomes = []
         for commands in sagas:
