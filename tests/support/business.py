@@ -29,7 +29,7 @@ NEVER_COMPLETE = (1, 3, 5, 7)
 """Those of the mix that must be undone."""
 CUSTOMERS = 3
 PACE_S = 0.3
-"""Between two orders of a customer. It takes orders on their way at every moment, not as many as the machine can bear."""
+"""Between two orders of a customer: some must be on their way at every moment, not as many as the machine can bear."""
 
 
 class Business:
