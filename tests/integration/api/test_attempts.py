@@ -14,7 +14,7 @@ from tests.support.orders import an_order
 
 pytestmark = pytest.mark.integration
 
-SLOW_RETRIES = QUICK.model_copy(update={"retry_initial_s": 0.2, "retry_max_s": 30.0, "stuck_after": 1})
+SLOW_RETRIES = QUICK.model_copy(update={"retry_initial_s": 0.5, "retry_max_s": 30.0, "stuck_after": 1})
 """Soon there is time enough between two attempts to come in between."""
 
 
@@ -34,7 +34,7 @@ async def after_calls(api: ApiBench, order_id: UUID, activity: str, calls: int) 
         known = sum(step.attempts + step.compensation_attempts for step in view.steps)
         return api.world.calls[view.saga_id].count(activity) == calls and known == len(api.world.calls[view.saga_id])
 
-    await eventually(made, within_s=10)
+    await eventually(made, within_s=30)
     return await api.view(order_id)
 
 
