@@ -112,11 +112,11 @@ class Feeds:
                 await self._hand_over(taker, service, wait_s=WAIT_S)
             except NotNow as error:
                 if pause.is_first:
-                    log.warning("feed interrupted", error=str(error))
+                    log.warning("following interrupted", error=str(error))
                 await pause.next()
             else:
                 if not pause.is_first:
-                    log.info("feed resumed")
+                    log.info("following again")
                 pause.reset()
 
     async def _hand_over(self, taker: Taker, service: str, *, wait_s: float) -> bool:

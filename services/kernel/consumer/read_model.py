@@ -74,8 +74,7 @@ class ReadModel:
         for task in (self._rebuilding, self._forgetting):
             if task is not None:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait({task})  # one that has failed has said so
 
     @property
     def active(self) -> Consumer:
@@ -120,6 +119,8 @@ class ReadModel:
         if self._rebuilding is None or self._rebuilding.done():
             self.failure = None
             self._rebuilding = asyncio.create_task(self._rebuild())
+            # Not everybody waits for it; how it failed is in `failure`.
+            self._rebuilding.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._rebuilding
 
     async def _rebuild(self) -> int:

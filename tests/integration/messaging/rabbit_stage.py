@@ -1,7 +1,6 @@
 """RabbitMQ for tests: an exchange of one's own behind a gate, a relay to it, and eyes on what lies in the queues."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,9 +22,10 @@ from services.kernel.database import Database
 from services.relay.relay import Publisher, Relay
 from tests.integration.messaging.stage import OrderLog, Wires, running
 from tests.support.eventually import eventually
+from tests.support.rabbitmq import RABBITMQ_URL
 from tests.support.tcp_gate import TcpGate
 
-BROKER = URL(os.environ.get("AMENDS_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/"))
+BROKER = URL(RABBITMQ_URL)
 CONSUMER = "subject"
 
 

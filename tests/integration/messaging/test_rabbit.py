@@ -8,13 +8,13 @@ import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.events import EVENT_MEDIA_TYPE, OrderConfirmed, PublicEvent
-from messaging.feed import Feeds
-from messaging.port import DeadLetter, NotNow
+from contracts.events import EVENT_MEDIA_TYPE, EventData, OrderConfirmed, PublicEvent, ShipmentCancelled
+from messaging.feed import Feeds, LogReplaced
+from messaging.port import Cursor, DeadLetter, NotNow, Page
 from messaging.rabbit.transport import PREFETCH, RabbitTransport
 from tests.integration.messaging.following_behaviour import FollowingBehaviour, has_taken_all
 from tests.integration.messaging.rabbit_stage import CONSUMER, FreezesOncePublished, Rabbit
-from tests.integration.messaging.stage import OrderLog, Subject, Wires
+from tests.integration.messaging.stage import OrderLog, Subject, Wires, running
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.rabbit
@@ -326,18 +326,68 @@ class TestDeadLetters:
         }
 
 
-def a_letter(version: int, *, reason: str = "ValueError: poisonous, naïve — 'quoted'") -> DeadLetter:
-    stream = "order-1"
-    event = PublicEvent.of(
-        "order",
-        OrderConfirmed(),
-        subject=stream,
+class OneLogIsRebuilt:
+    """A consumer that is rebuilding for one service without end, and takes the events of all others."""
+
+    name = CONSUMER
+    services = ("order", "shipping")
+
+    def __init__(self) -> None:
+        self.is_rebuilding = asyncio.Event()
+        self.taken: list[str] = []
+
+    def cursor(self, service: str) -> Cursor:
+        return Cursor("a-log", 0)
+
+    async def take(self, page: Page) -> bool:
+        self.taken += [event.id for event in page.events]
+        return True
+
+    async def replaced(self, service: str) -> None:
+        self.is_rebuilding.set()
+        await asyncio.Event().wait()
+
+
+class ReplacedLog:
+    async def read(self, cursor: Cursor, *, limit: int = 1, wait_s: float = 0) -> Page:
+        raise LogReplaced("another one")
+
+
+class EmptyLog:
+    async def read(self, cursor: Cursor, *, limit: int = 1, wait_s: float = 0) -> Page:
+        return Page("shipping", "a-log", cursor.position, (), cursor.position, head=0)
+
+
+async def test_log_when_its_replacement_takes_long_holds_up_no_other_services_events(rabbit: Rabbit) -> None:
+    feeds = Feeds({"order": ReplacedLog(), "shipping": EmptyLog()})
+    taker = OneLogIsRebuilt()
+    transport = RabbitTransport(rabbit.url, feeds, exchange=rabbit.exchange, consumer=CONSUMER)
+    cancelled = an_event("shipping", ShipmentCancelled(), version=1)
+    async with running(transport.follow(taker)):
+        await asyncio.wait_for(taker.is_rebuilding.wait(), 10)
+        await eventually(rabbit.is_consumed)
+
+        await rabbit.publisher.publish([an_event("order", OrderConfirmed(), version=1)], after=0)
+        await rabbit.publisher.publish([cancelled], after=0)
+
+        await eventually(lambda: cancelled.id in taker.taken)
+
+
+def an_event(service: str, fact: EventData, *, version: int) -> PublicEvent:
+    return PublicEvent.of(
+        service,
+        fact,
+        subject="order-1",
         time=datetime.now(UTC),
-        causationid="key/ConfirmOrder",
+        causationid="key/Command",
         sagaid=None,
-        stream=stream,
+        stream="order-1",
         streamversion=version,
         position=version,
         logid="log-1",
     )
+
+
+def a_letter(version: int, *, reason: str = "ValueError: poisonous, naïve — 'quoted'") -> DeadLetter:
+    event = an_event("order", OrderConfirmed(), version=version)
     return DeadLetter(event, reason, datetime.now(UTC), generation=1)

@@ -117,6 +117,15 @@ async def test_event_when_it_is_unbookable_then_replaying_does_not_help_and_drop
     assert await views.money() == {}
 
 
+async def test_operator_when_he_names_what_no_stream_can_be_called_then_422(views: Views) -> None:
+    body = b'{"service": "order", "stream": "\\ud800", "version": 1}'
+
+    for path in ("/dead-letters/drop", "/dead-letters/replay"):
+        response = await views.http.post(path, content=body, headers={"Content-Type": "application/json"})
+
+        assert (response.status_code, response.json()["code"]) == (422, "MALFORMED_REQUEST")
+
+
 async def _health_that_knows_the_log(views: Views) -> dict[str, Any]:
     """Views and services share a loop here, which may be too busy for the log to answer in time at once."""
     healths: list[dict[str, Any]] = []

@@ -89,3 +89,34 @@ async def test_views_when_a_log_was_replaced_then_they_are_built_anew_by_themsel
 async def _is_confirmed(views: Views, saga: SagaCommands) -> bool:
     response = await views.http.get(f"/views/orders/{saga.order_id}")
     return response.is_success and response.json()["status"] == "confirmed"
+
+
+async def test_rebuild_when_it_fails_then_health_says_so_and_the_old_model_serves(site: Site, views: Views) -> None:
+    saga = await site.place()
+    await views.caught_up()
+    site.change("CREATE TRIGGER stop BEFORE INSERT ON generations BEGIN SELECT RAISE(ABORT, 'no more'); END")
+
+    assert (await views.http.post("/rebuild")).status_code == 202
+    await eventually(lambda: _fails_to_rebuild(views))
+    assert (await views.order(saga.order_id)).status == "pending"
+
+    site.change("DROP TRIGGER stop")
+    assert (await views.http.post("/rebuild")).status_code == 202
+    await views.caught_up(generation=2)
+    assert (await views.get("/health/ready"))["failure"] is None
+
+
+async def test_views_when_a_rebuild_has_failed_then_they_end_in_order(site: Site) -> None:
+    async with site.views() as views:
+        site.change("CREATE TRIGGER stop BEFORE INSERT ON generations BEGIN SELECT RAISE(ABORT, 'no more'); END")
+        assert (await views.http.post("/rebuild")).status_code == 202
+        await eventually(lambda: _fails_to_rebuild(views))
+    site.change("DROP TRIGGER stop")
+
+    async with site.views() as views:
+        await views.caught_up(generation=1)
+
+
+async def _fails_to_rebuild(views: Views) -> bool:
+    health = await views.get("/health/ready")
+    return health["status"] == "failing" and "the rebuild failed: IntegrityError" in health["failure"]
