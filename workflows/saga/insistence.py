@@ -23,6 +23,8 @@ from workflows.saga.calls import Calls
 from workflows.saga.definition import SagaDefinition, Step
 from workflows.saga.progress import Progress
 
+REFUSED_WHILE_STUCK = "the-refusal-of-a-stuck-pivot-is-an-answer"
+
 
 @dataclass(frozen=True, slots=True)
 class GoneWithout:
@@ -69,7 +71,7 @@ class Insistence:
                 if isinstance(settled, Refused | Failed):
                     last = StepFailure(step=step.name, code=settled.code, message=settled.message)
                 self._stall(step, _Stuck(phase, last))
-                settled = await self._attempt_until_decided(step, attempts, settled)
+                settled = await self._attempt_until_decided(step, attempts, settled, is_pivot=is_pivot)
                 decision = self._decisions.pop(step.name, None)
                 if decision is not None and not _is_answer(settled, is_pivot=is_pivot):
                     if decision.decision is not DecisionKind.RETRY:
@@ -90,10 +92,15 @@ class Insistence:
             return settled
         return await attempts.durable(left)
 
-    async def _attempt_until_decided(self, step: Step, attempts: Attempts, settled: Settled) -> Settled:
+    async def _attempt_until_decided(
+        self, step: Step, attempts: Attempts, settled: Settled, *, is_pivot: bool
+    ) -> Settled:
         """The attempts of a stuck step, without limit; where another attempt makes no sense, only the waiting."""
         if not isinstance(settled, Refused):
             settled = await attempts.durable(0)
+            # Sagas from before this was known wait at this place for a decision, and are to be replayed so.
+            if is_pivot and isinstance(settled, Refused) and workflow.patched(REFUSED_WHILE_STUCK):
+                return settled
         if not isinstance(settled, Done | Interrupted):
             # Refused, or a failure of the kind that Temporal does not retry.
             await workflow.wait_condition(lambda: step.name in self._decisions or self._yields(attempts))

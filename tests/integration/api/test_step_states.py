@@ -115,3 +115,16 @@ async def drawn(api: ApiBench, order_id: str) -> dict[str, StepState]:
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     rows = re.findall(r"^\| (\w+) \| \u2003(\w+) \|$", metadata.current_details, re.MULTILINE)
     return {name: StepState(state) for name, state in rows}
+
+
+async def test_pivot_when_refused_after_it_was_stuck_then_the_view_tells_of_the_refusal(api: ApiBench) -> None:
+    key = f"stuck-then-refused-{uuid4()}"
+    api.script(key, "capture_payment", *["DOWN"] * 8, "!AUTHORIZATION_EXPIRED")
+    order_id = (await api.order(key=key)).json()["order_id"]
+
+    view = await api.until(order_id, SagaStatus.COMPENSATED)
+
+    story = (await api.http.get(f"/orders/{order_id}/history")).json()["entries"]
+    assert (view.cause, view.failure and view.failure.code) == ("refused", "AUTHORIZATION_EXPIRED")
+    assert [step.state for step in view.steps[:4]] == ["compensated"] * 3 + ["refused"]
+    assert "The saga began to unwind, because a step was refused at capture_payment." in [one["what"] for one in story]

@@ -40,6 +40,13 @@ async def test_stuck_compensation_does_not_keep_the_others_from_running(bench: B
     await run.check_clean()
 
 
+async def test_stuck_pivot_that_is_refused_in_the_end_unwinds_and_needs_no_operator(bench: Bench, queue: str) -> None:
+    run = await bench.start(script={"p": [Move.ERROR] * 8 + [Move.REFUSE]}, queue=queue)
+
+    assert await asyncio.wait_for(run.end(), 30) is SagaStatus.COMPENSATED
+    await run.check_clean()
+
+
 async def test_stuck_compensation_whose_fault_ends_needs_no_operator(bench: Bench, queue: str) -> None:
     run = await bench.start(script={"p": [Move.REFUSE], "-b": [Move.ERROR] * 8}, queue=queue)
 
