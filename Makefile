@@ -7,8 +7,8 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 # Excerpts in documents are not whole programs; formatting would turn them into something else.
 RUFF_FORMAT := $(BIN)/ruff format --exclude '*.md'
 PYTEST_ARGS ?=
-# Each may start whole systems of ten processes: with more of them at once what is only slow looks broken.
-TEST_JOBS ?= 2
+# One of them runs all tests of whole systems, the others the rest.
+TEST_JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down reset test check bench format lock venv

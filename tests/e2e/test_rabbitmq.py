@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.rabbit,
     pytest.mark.timeout(400),
-    pytest.mark.xdist_group("rabbit-system"),
 ]
 
 CONSUMERS = ("views", "notifications")
