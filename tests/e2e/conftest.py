@@ -6,13 +6,6 @@ from tests.support.shop import Shop, open_shop
 from tests.support.system import System, running_system
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has one worker run all tests of whole systems: more systems at once would make each look broken, being slow."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.xdist_group("systems"))
-
-
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """The whole system, shared by all tests. Who kills or pauses a part leaves it healthy."""

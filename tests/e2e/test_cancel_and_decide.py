@@ -247,7 +247,7 @@ class TestDecision:
         order, key = await stuck_unwinding(shop), str(uuid4())
 
         with shop.system.frozen("worker"):
-            unanswered = await shop.decide(order, "authorize_payment", "retry", without_faults=True, key=key)
+            unanswered = await shop.post_decision(order, "authorize_payment", "retry", without_faults=True, key=key)
 
         assert (unanswered.status_code, unanswered.json()["code"]) == (503, "NO_WORKER")
         again = await shop.decide(order, "authorize_payment", "retry", without_faults=True, key=key)

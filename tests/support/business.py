@@ -74,7 +74,7 @@ class Business:
     async def _buy(self) -> None:
         while not self._closing:
             number = next(self._numbers)
-            order = await self._shop.order_for_sure(wait_s=2, **MIX[number % len(MIX)])
+            order = await self._shop.order(wait_s=2, **MIX[number % len(MIX)])
             self.accepted.append((number, order))
             await asyncio.sleep(PACE_S)
 

@@ -1,7 +1,7 @@
 """The system's doors, as customers and operators use them: over HTTP alone, and Temporal's own client beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -34,7 +34,7 @@ class Shop:
         self.system = system
         self.customer = f"cust-{uuid4().hex}"
         self.repeats = 0
-        """How often an order had to be sent again."""
+        """How often something had to be asked again."""
         self._http = http
 
     async def post_order(self, *, key: str | None = None, wait_s: int | None = None, **changes: Any) -> httpx.Response:
@@ -44,31 +44,14 @@ class Shop:
         body = an_order(**{"customer_id": self.customer, **changes})
         return await self._http.post(f"{self.system.urls.api}/orders", json=body, headers=headers)
 
-    async def order(self, *, key: str | None = None, wait_s: int | None = None, **changes: Any) -> SagaView:
-        response = await self.post_order(key=key, wait_s=wait_s, **changes)
+    async def order(
+        self, *, key: str | None = None, wait_s: int | None = None, within_s: float = 60, **changes: Any
+    ) -> SagaView:
+        """As a careful customer does: no answer, or 503, and the same order is sent again with the same key."""
+        key = key or str(uuid4())
+        response = await self._insisting(lambda: self.post_order(key=key, wait_s=wait_s, **changes), within_s=within_s)
         assert response.status_code in (200, 202), response.text
         return SagaView.model_validate_json(response.content)
-
-    async def order_for_sure(self, *, wait_s: int | None = None, within_s: float = 60, **changes: Any) -> SagaView:
-        """As a careful customer does: no answer, or 503, and the same order is sent again with the same key."""
-        key = str(uuid4())
-        views: list[SagaView] = []
-
-        async def is_accepted() -> bool:
-            try:
-                response = await self.post_order(key=key, wait_s=wait_s, **changes)
-            except httpx.TransportError:
-                self.repeats += 1
-                return False
-            assert response.status_code in (200, 202, 503), response.text
-            if response.status_code == 503:
-                self.repeats += 1
-                return False
-            views.append(SagaView.model_validate_json(response.content))
-            return True
-
-        await eventually(is_accepted, within_s=within_s, every_s=0.1)
-        return views[0]
 
     async def view(self, order: SagaView) -> SagaView:
         return SagaView.model_validate_json((await self._get(order, "")).content)
@@ -165,14 +148,18 @@ class Shop:
         return True
 
     async def cancel(self, order: SagaView) -> httpx.Response:
-        return await self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel")
+        return await self._insisting(lambda: self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel"))
 
-    async def decide(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
+    async def post_decision(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
         """More may be `without_faults`, or `key`."""
         headers = {"Idempotency-Key": more.pop("key", str(uuid4()))}
         body = {"step": step, "decision": decision, "reason": "a test says so", **more}
         url = f"{self.system.urls.api}/orders/{order.order_id}/decisions"
         return await self._http.post(url, json=body, headers=headers)
+
+    async def decide(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
+        more = {"key": str(uuid4()), **more}
+        return await self._insisting(lambda: self.post_decision(order, step, decision, **more))
 
     async def receive_stock(self, quantity: int) -> str:
         """A new SKU, with that much stock."""
@@ -206,9 +193,31 @@ class Shop:
         return [execution async for execution in client.list_workflows(narrowed)]
 
     async def _get(self, order: SagaView, path: str) -> httpx.Response:
-        response = await self._http.get(f"{self.system.urls.api}/orders/{order.order_id}{path}")
+        response = await self._insisting(
+            lambda: self._http.get(f"{self.system.urls.api}/orders/{order.order_id}{path}")
+        )
         assert response.status_code == httpx.codes.OK, response.text
         return response
+
+    async def _insisting(
+        self, send: Callable[[], Awaitable[httpx.Response]], *, within_s: float = 60
+    ) -> httpx.Response:
+        """The first answer that is not 503, which asks for patience: the machine may be busy, or a part be dead."""
+        answers: list[httpx.Response] = []
+
+        async def is_answered() -> bool:
+            try:
+                answers.append(await send())
+            except httpx.TransportError:
+                self.repeats += 1
+                return False
+            if answers[-1].status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                self.repeats += 1
+                return False
+            return True
+
+        await eventually(is_answered, within_s=within_s, every_s=0.1)
+        return answers[-1]
 
 
 def assert_seen_as_it_ended(order: SagaView, seen: dict[str, Any]) -> None:
