@@ -11,6 +11,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the whole system share one: it takes both cores to start, and its free ports are taken one by one."""
     for item in items:
