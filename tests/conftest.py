@@ -1,5 +1,6 @@
 """What holds for all tests, and how they are shared out when several processes run them."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -17,3 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if WHOLE_SYSTEM in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("system"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    shared_out = "PYTEST_XDIST_WORKER" in os.environ
+    if shared_out and any(WHOLE_SYSTEM in item.path.parents and "@system" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest ignores xdist_group: install what requirements-dev.lock names")
