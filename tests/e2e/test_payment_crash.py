@@ -9,11 +9,12 @@ import pytest
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView
 from tests.support.eventually import eventually
 from tests.support.shop import Shop, open_shop
-from tests.support.system import running_system
+from tests.support.system import NO_CONSUMERS, running_system
 
 pytestmark = pytest.mark.e2e
 
 SLOW_GATEWAY = {
+    **NO_CONSUMERS,
     # Time enough to die in, and less than an attempt has.
     "GATEWAY_REPLY_DELAY_S": "1.2",
     "POLICY__FAST_TIMEOUT_S": "2",

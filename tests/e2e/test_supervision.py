@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
-from tests.support.system import PARTS, System, alive, gone, run_verb, running_system
+from tests.support.system import NO_CONSUMERS, PARTS, System, alive, gone, run_verb, running_system
 
 pytestmark = pytest.mark.e2e
 
@@ -78,7 +78,9 @@ async def test_up_when_given_a_temporal_prepares_and_uses_it(tmp_path: Path) -> 
     async with dev_server() as temporal:
         address = temporal.client.service_client.config.target_host
 
-        async with running_system(tmp_path, {"TEMPORAL_ADDRESS": address, "NAMESPACE": "elsewhere"}) as system:
+        async with running_system(
+            tmp_path, {**NO_CONSUMERS, "TEMPORAL_ADDRESS": address, "NAMESPACE": "elsewhere"}
+        ) as system:
             placed = run_verb("order", "examples/order.json", "--wait", "20", data_dir=tmp_path)
 
             assert "engine" not in system.state.parts
@@ -92,7 +94,7 @@ class TestStopping:
         self, system: System, tmp_path: Path, signum: int
     ) -> None:
         others = system.pids()
-        async with running_system(tmp_path) as other:
+        async with running_system(tmp_path, NO_CONSUMERS) as other:
             pids = other.pids()
 
             code = other.stop(signum)
@@ -102,7 +104,7 @@ class TestStopping:
         assert alive(others) == others
 
     async def test_down_when_parts_are_frozen_ends_everything(self, tmp_path: Path) -> None:
-        async with running_system(tmp_path) as system:
+        async with running_system(tmp_path, NO_CONSUMERS) as system:
             pids = [*system.pids(), system.supervisor_pid]
             system.pause("worker")
             system.pause("order")
@@ -132,7 +134,7 @@ class TestStopping:
 class TestKilledSupervisor:
     @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells processes that their parent is gone")
     async def test_parts_when_their_supervisor_is_killed_end_too(self, tmp_path: Path) -> None:
-        system = System(tmp_path)
+        system = System(tmp_path, NO_CONSUMERS)
         await system.start()
         pids = system.pids()
 
@@ -141,14 +143,14 @@ class TestKilledSupervisor:
         await gone(pids)
 
     async def test_leftovers_when_up_is_called_again_are_ended_first(self, tmp_path: Path) -> None:
-        system = System(tmp_path)
+        system = System(tmp_path, NO_CONSUMERS)
         await system.start()
         left = system.pid("order")
         system.pause("order")  # so that it outlives its supervisor on any system
         port = system.urls.order.rpartition(":")[2]
         system.abandon()
 
-        async with running_system(tmp_path, {"ORDER_PORT": port}) as again:
+        async with running_system(tmp_path, {**NO_CONSUMERS, "ORDER_PORT": port}) as again:
             assert alive([left]) == []
             assert again.urls.order.endswith(f":{port}")
 

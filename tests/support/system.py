@@ -16,6 +16,8 @@ from run.state import Condition, PartState, State, Urls, read_state
 from tests.support.eventually import eventually
 
 PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "api", "worker")
+NO_CONSUMERS = {"VIEWS_URL": "http://127.0.0.1:9", "NOTIFICATIONS_URL": "http://127.0.0.1:9"}
+"""Settings for a test that looks at none of them: they are somebody else's, so two processes less are started."""
 _PORTS = "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING VIEWS NOTIFICATIONS RELAY API".split()
 _PATIENT = {
     # Tests share a busy machine: what must come soon comes soon, and nothing times out that is only slow.
@@ -60,7 +62,8 @@ class System:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.settings = dict(settings or {})
-        self.parts = (*PARTS, *(["relay"] if self.settings.get("EVENT_TRANSPORT") == "rabbitmq" else []))
+        ours = [part for part in PARTS if f"{part.upper()}_URL" not in self.settings]
+        self.parts = (*ours, *(["relay"] if self.settings.get("EVENT_TRANSPORT") == "rabbitmq" else []))
         self._record = Settings(data_dir=data_dir)
         self._output_file = data_dir / "up.out"
         self._up: subprocess.Popen[bytes] | None = None
