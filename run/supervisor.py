@@ -212,7 +212,7 @@ def _start(kept: _Kept, log_max_bytes: int) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         kept.log_start = output.tell()
         return subprocess.Popen(  # noqa: S603 - our own parts
-            _leashed(part.command),
+            leashed(part.command),
             cwd=ROOT,
             env={**os.environ, **part.env},
             stdin=subprocess.DEVNULL,
@@ -222,7 +222,7 @@ def _start(kept: _Kept, log_max_bytes: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _leashed(command: tuple[str, ...]) -> tuple[str, ...]:
+def leashed(command: tuple[str, ...]) -> tuple[str, ...]:
     if sys.platform != "linux":
         return command
     return (sys.executable, "-I", "-S", str(ROOT / "run" / "leash.py"), str(os.getpid()), *command)

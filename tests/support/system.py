@@ -13,6 +13,7 @@ import psutil
 
 from run.settings import PREFIX, ROOT, Settings
 from run.state import Condition, PartState, State, Urls, read_state
+from run.supervisor import leashed
 from tests.support.eventually import eventually
 
 PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "api", "worker")
@@ -73,7 +74,7 @@ class System:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self._output_file.open("ab") as output:
             up = self._up = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [sys.executable, "-m", "run", "up"],
+                leashed((sys.executable, "-m", "run", "up")),  # a test run that is killed leaves none behind
                 cwd=ROOT,
                 env=environment(self.data_dir, self.settings),
                 stdin=subprocess.DEVNULL,
