@@ -21,11 +21,16 @@ class TcpGate:
     async def before(cls, host: str, port: int) -> AsyncIterator[Self]:
         """An open gate, as long as the context lasts."""
         gate = cls(host, port)
-        await gate.open()
-        try:
+        async with gate.opened():
             yield gate
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        await self.open()
+        try:
+            yield
         finally:
-            await gate.close()
+            await self.close()
 
     @property
     def connections(self) -> int:
@@ -45,6 +50,9 @@ class TcpGate:
             task.cancel()
         await asyncio.gather(*through, return_exceptions=True)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._target)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._let_through(reader, writer))
         self._through.add(task)
@@ -53,7 +61,7 @@ class TcpGate:
     async def _let_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward: asyncio.StreamWriter | None = None
         try:
-            back, onward = await asyncio.open_connection(*self._target)
+            back, onward = await self._connect()
             ways = {asyncio.create_task(_carry(reader, onward)), asyncio.create_task(_carry(back, writer))}
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -61,6 +69,8 @@ class TcpGate:
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
+        except ConnectionError:
+            pass  # nobody is there; whoever came finds the door shut
         finally:
             for end in (writer, onward):
                 if end is not None:
