@@ -12,6 +12,7 @@ from contracts.faults import Phase
 from contracts.sagas import CancelState, Cause, Residue, SagaStatus, SagaView, StepState
 from tests.support.eventually import eventually
 from tests.support.shop import Shop
+from tests.support.system import System
 from workflows.order_saga import ORDER_SAGA_DEFINITION
 
 pytestmark = pytest.mark.e2e
@@ -62,9 +63,11 @@ class TestCancel:
         assert (ended.cause, ended.cancel) == (Cause.CANCELLED, CancelState.EFFECTIVE)
         assert await _temporal_status(shop, order) is WorkflowExecutionStatus.CANCELED
 
-    async def test_order_when_a_service_is_frozen_is_cancelled_and_late_work_has_no_effect(self, shop: Shop) -> None:
+    async def test_order_when_a_service_is_frozen_is_cancelled_and_late_work_has_no_effect(
+        self, system: System, shop: Shop
+    ) -> None:
         sku = await shop.receive_stock(1)
-        with shop.system.frozen("shipping"):
+        with system.frozen("shipping"):
             order = await shop.order(lines=[{"sku": sku, "quantity": 1, "unit_price_minor": 1250}])
             await eventually(lambda: _is_in_state(shop, order, "book_shipment", StepState.STARTED, StepState.WAITING))
 
@@ -243,10 +246,12 @@ class TestDecision:
         await shop.until_clean(unwinding, SagaStatus.COMPENSATED)
         await assert_turned_down(await shop.decide(at_pivot, "capture_payment", "retry"), "DECISION_NOT_POSSIBLE")
 
-    async def test_decision_when_no_worker_runs_is_answered_503_and_taken_later(self, shop: Shop) -> None:
+    async def test_decision_when_no_worker_runs_is_answered_503_and_taken_later(
+        self, system: System, shop: Shop
+    ) -> None:
         order, key = await stuck_unwinding(shop), str(uuid4())
 
-        with shop.system.frozen("worker"):
+        with system.frozen("worker"):
             unanswered = await shop.post_decision(order, "authorize_payment", "retry", without_faults=True, key=key)
 
         assert (unanswered.status_code, unanswered.json()["code"]) == (503, "NO_WORKER")

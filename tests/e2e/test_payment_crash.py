@@ -9,7 +9,7 @@ import pytest
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView
 from tests.support.eventually import eventually
 from tests.support.shop import Shop, open_shop
-from tests.support.system import NO_CONSUMERS, running_system
+from tests.support.system import NO_CONSUMERS, System, running_system
 
 pytestmark = pytest.mark.e2e
 
@@ -25,12 +25,15 @@ SLOW_GATEWAY = {
 
 
 @pytest.fixture(scope="module")
-async def slow_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """A system whose gateway answers late, so that there is a moment to die in."""
-    async with (
-        running_system(tmp_path_factory.mktemp("slow-gateway"), SLOW_GATEWAY) as system,
-        open_shop(system) as shop,
-    ):
+async def slow_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Its gateway answers late, so that there is a moment to die in."""
+    async with running_system(tmp_path_factory.mktemp("slow-gateway"), SLOW_GATEWAY) as system:
+        yield system
+
+
+@pytest.fixture
+async def slow_shop(slow_system: System) -> AsyncIterator[Shop]:
+    async with open_shop(slow_system) as shop:
         yield shop
 
 
@@ -48,36 +51,42 @@ CAPTURE = Act("SELECT 1 FROM gateway_captures WHERE reference = ?", ["PaymentAut
 VOID = Act("SELECT 1 FROM gateway_holds WHERE reference = ? AND state = 'VOIDED'", ["PaymentAuthorized"])
 
 
-async def kill_payment_after(act: Act, shop: Shop, order: SagaView) -> None:
+async def kill_payment_after(act: Act, system: System, order: SagaView) -> None:
     """Kills it as soon as the gateway has done it, and checks that this was before our own record of it."""
-    await eventually(lambda: _select(shop, "gateway", act.at_gateway, order), within_s=20, every_s=0.005)
-    shop.system.kill("payment")
-    recorded = _select(shop, "payment", "SELECT type FROM events WHERE stream = ? ORDER BY version", order)
+    await eventually(lambda: _select(system, "gateway", act.at_gateway, order), within_s=20, every_s=0.005)
+    system.kill("payment")
+    recorded = _select(system, "payment", "SELECT type FROM events WHERE stream = ? ORDER BY version", order)
     assert recorded == act.recorded_before
 
 
 @pytest.mark.parametrize("act", [AUTHORIZE, CAPTURE], ids=["authorize", "capture"])
-async def test_order_when_payment_dies_before_recording_is_paid_exactly_once(slow_shop: Shop, act: Act) -> None:
+async def test_order_when_payment_dies_before_recording_is_paid_exactly_once(
+    slow_system: System, slow_shop: Shop, act: Act
+) -> None:
     order = await slow_shop.order()
 
-    await kill_payment_after(act, slow_shop, order)
+    await kill_payment_after(act, slow_system, order)
 
     await slow_shop.until_clean(order, SagaStatus.COMPLETED)
     assert await slow_shop.money_at_the_gateway(order) == [("captured", order.total_minor)]
 
 
-async def test_order_when_payment_dies_before_recording_a_void_holds_no_money(slow_shop: Shop) -> None:
+async def test_order_when_payment_dies_before_recording_a_void_holds_no_money(
+    slow_system: System, slow_shop: Shop
+) -> None:
     order = await slow_shop.order(faults=[{"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK"}])
 
-    await kill_payment_after(VOID, slow_shop, order)
+    await kill_payment_after(VOID, slow_system, order)
 
     await slow_shop.until_clean(order, SagaStatus.COMPENSATED)
     assert await slow_shop.money_at_the_gateway(order) == [("voided", order.total_minor)]
 
 
-async def test_order_when_cancelled_after_payment_died_before_recording_holds_no_money(slow_shop: Shop) -> None:
+async def test_order_when_cancelled_after_payment_died_before_recording_holds_no_money(
+    slow_system: System, slow_shop: Shop
+) -> None:
     order = await slow_shop.order()
-    await kill_payment_after(AUTHORIZE, slow_shop, order)
+    await kill_payment_after(AUTHORIZE, slow_system, order)
 
     response = await slow_shop.cancel(order)
 
@@ -87,9 +96,9 @@ async def test_order_when_cancelled_after_payment_died_before_recording_holds_no
     assert await slow_shop.money_at_the_gateway(order) == [("voided", order.total_minor)]
 
 
-def _select(shop: Shop, database: str, query: str, order: SagaView) -> list[str]:
+def _select(system: System, database: str, query: str, order: SagaView) -> list[str]:
     # Read from the files, because the service that would tell is to die, or dead.
-    connection = sqlite3.connect(f"file:{shop.system.data_dir / database}.db?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{system.data_dir / database}.db?mode=ro", uri=True)
     try:
         return [row[0] for row in connection.execute(query, (str(order.order_id),))]
     finally:

@@ -47,7 +47,7 @@ async def test_orders_when_everything_is_killed_at_once_end_exactly_once(tmp_pat
         async with business.open():
             await business.goes_on()
             system.kill_everything()
-            shop.system = operator.system = await stack.enter_async_context(running_system(tmp_path))
+            shop.at = operator.at = await stack.enter_async_context(running_system(tmp_path))
             await business.goes_on()
 
         await business.assert_all_ended_well()
@@ -58,10 +58,12 @@ async def test_orders_when_everything_is_killed_at_once_end_exactly_once(tmp_pat
         await operator.until_clean(stuck, SagaStatus.COMPENSATED)
 
 
-async def test_order_when_temporal_is_frozen_is_put_off_and_started_once_by_asking_again(shop: Shop) -> None:
+async def test_order_when_temporal_is_frozen_is_put_off_and_started_once_by_asking_again(
+    system: System, shop: Shop
+) -> None:
     key = str(uuid4())
 
-    with shop.system.frozen("engine"):
+    with system.frozen("engine"):
         refused = await shop.post_order(key=key)
     order = await shop.order(key=key, wait_s=30)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import httpx
@@ -11,10 +11,10 @@ from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from temporalio.worker import Replayer
 
 from contracts.sagas import HistoryPage, SagaStatus, SagaView, StepState
+from run.state import Urls
 from run.worker import workflow_runner
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
-from tests.support.system import System
 from workflows.converter import DATA_CONVERTER
 from workflows.names import CUSTOMER_ID, NAMESPACE
 from workflows.order_saga import OrderSaga
@@ -24,14 +24,21 @@ AT_ONCE = 8
 """How many orders are looked at side by side: tests share their machine."""
 
 
+class Running(Protocol):
+    """A system that runs somehow."""
+
+    @property
+    def urls(self) -> Urls: ...
+
+
 class Shop:
     """Everything that is ordered here is ordered by one customer of its own.
 
     Addresses are looked up at every request, because a system may be started again elsewhere.
     """
 
-    def __init__(self, system: System, http: httpx.AsyncClient) -> None:
-        self.system = system
+    def __init__(self, system: Running, http: httpx.AsyncClient) -> None:
+        self.at = system
         self.customer = f"cust-{uuid4().hex}"
         self.repeats = 0
         """How often something had to be asked again."""
@@ -42,7 +49,7 @@ class Shop:
         if wait_s is not None:
             headers["Prefer"] = f"wait={wait_s}"
         body = an_order(**{"customer_id": self.customer, **changes})
-        return await self._http.post(f"{self.system.urls.api}/orders", json=body, headers=headers)
+        return await self._http.post(f"{self.at.urls.api}/orders", json=body, headers=headers)
 
     async def order(
         self, *, key: str | None = None, wait_s: int | None = None, within_s: float = 60, **changes: Any
@@ -113,7 +120,7 @@ class Shop:
         query = {"customer": self.customer, "limit": 7, **filters}
         path, found = f"/orders?{httpx.QueryParams(query)}", []
         while path:
-            response = await self._http.get(self.system.urls.api + path)
+            response = await self._http.get(self.at.urls.api + path)
             assert response.status_code == httpx.codes.OK, response.text
             page = response.json()
             found += page["orders"]
@@ -125,7 +132,7 @@ class Shop:
         told: dict[str, list[str]] = {}
         path = f"/notifications?customer_id={self.customer}&limit=100"
         while path:
-            response = await self._http.get(self.system.urls.notifications + path)
+            response = await self._http.get(self.at.urls.notifications + path)
             assert response.status_code == httpx.codes.OK, response.text
             page = response.json()
             for notification in page["notifications"]:
@@ -148,13 +155,13 @@ class Shop:
         return True
 
     async def cancel(self, order: SagaView) -> httpx.Response:
-        return await self._insisting(lambda: self._http.post(f"{self.system.urls.api}/orders/{order.order_id}/cancel"))
+        return await self._insisting(lambda: self._http.post(f"{self.at.urls.api}/orders/{order.order_id}/cancel"))
 
     async def post_decision(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
         """More may be `without_faults`, or `key`."""
         headers = {"Idempotency-Key": more.pop("key", str(uuid4()))}
         body = {"step": step, "decision": decision, "reason": "a test says so", **more}
-        url = f"{self.system.urls.api}/orders/{order.order_id}/decisions"
+        url = f"{self.at.urls.api}/orders/{order.order_id}/decisions"
         return await self._http.post(url, json=body, headers=headers)
 
     async def decide(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
@@ -165,7 +172,7 @@ class Shop:
         """A new SKU, with that much stock."""
         sku = f"SKU-{uuid4().hex[:12]}"
         response = await self._http.post(
-            f"{self.system.urls.shipping}/commands/receive-stock",
+            f"{self.at.urls.shipping}/commands/receive-stock",
             json={"sku": sku, "quantity": quantity},
             headers={"Idempotency-Key": f"receive-{sku}"},
         )
@@ -173,18 +180,18 @@ class Shop:
         return sku
 
     async def stock_of(self, sku: str) -> dict[str, int]:
-        response = await self._http.get(f"{self.system.urls.shipping}/stock/{sku}")
+        response = await self._http.get(f"{self.at.urls.shipping}/stock/{sku}")
         assert response.status_code == httpx.codes.OK, response.text
         return {name: value for name, value in response.json().items() if name not in ("sku", "version")}
 
     async def money_at_the_gateway(self, order: SagaView) -> list[tuple[str, int]]:
         """What became of each hold that the gateway has in its own books for the order, and its amount."""
-        response = await self._http.get(f"{self.system.urls.payment}/gateway/books/{order.order_id}")
+        response = await self._http.get(f"{self.at.urls.payment}/gateway/books/{order.order_id}")
         assert response.status_code == httpx.codes.OK, response.text
         return [(hold["state"], hold["amount_minor"]) for hold in response.json()["holds"]]
 
     async def temporal(self) -> Client:
-        return await Client.connect(self.system.urls.temporal, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
+        return await Client.connect(self.at.urls.temporal, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
 
     async def sagas(self, query: str = "") -> list[WorkflowExecution]:
         """This customer's sagas, as Temporal lists them; it may be a moment behind."""
@@ -193,9 +200,7 @@ class Shop:
         return [execution async for execution in client.list_workflows(narrowed)]
 
     async def _get(self, order: SagaView, path: str) -> httpx.Response:
-        response = await self._insisting(
-            lambda: self._http.get(f"{self.system.urls.api}/orders/{order.order_id}{path}")
-        )
+        response = await self._insisting(lambda: self._http.get(f"{self.at.urls.api}/orders/{order.order_id}{path}"))
         assert response.status_code == httpx.codes.OK, response.text
         return response
 
@@ -233,7 +238,7 @@ def assert_seen_as_it_ended(order: SagaView, seen: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def open_shop(system: System) -> AsyncIterator[Shop]:
+async def open_shop(system: Running) -> AsyncIterator[Shop]:
     # As patient as a customer who waits for the end of an order, and never out of connections.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=AT_ONCE)
     async with httpx.AsyncClient(timeout=90, limits=limits, trust_env=False) as http:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 def install_steps() -> list[str]:
     """The commands of the first stage."""
-    first_stage = DOCKERFILE.read_text().split("\nFROM ")[0].replace("\\\n", "")
+    first_stage = DOCKERFILE.read_text().split("\nFROM ")[1].replace("\\\n", "")
     return re.findall(r"^RUN (.+)$", first_stage, re.MULTILINE)
 
 

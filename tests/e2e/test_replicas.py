@@ -1,0 +1,121 @@
+"""Two of everything, on PostgreSQL and RabbitMQ, as docker-compose.yml describes it: what one leaves, the other takes up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from contracts.sagas import Cause, SagaStatus
+from tests.support.business import Business
+from tests.support.compose_file import databases, read_compose
+from tests.support.composition import Composition, Replica
+from tests.support.engine import dev_server
+from tests.support.eventually import eventually
+from tests.support.postgres import fresh_databases
+from tests.support.rabbitmq import RABBITMQ_URL, require_rabbitmq, without_leftovers
+from tests.support.shop import Shop, open_shop
+
+pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.rabbit, pytest.mark.timeout(600)]
+
+TWO = 2
+CONSUMERS = ("views", "notifications", "relay", "listener")
+STOCK, ORDERS = 5, 15
+GIVEN = {"POSTGRES_PASSWORD": "secret", "RABBITMQ_PASSWORD": "secret", "AMENDS_FAULT_INJECTION": "true"}
+
+
+@pytest.fixture(scope="module")
+async def composition(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Composition]:
+    require_rabbitmq()
+    document, exchange = read_compose(GIVEN), f"amends.test.{uuid4().hex}"
+    async with AsyncExitStack() as stack:
+        postgres = await stack.enter_async_context(fresh_databases(databases(document)))
+        await stack.enter_async_context(without_leftovers(exchange, *CONSUMERS))
+        temporal = await stack.enter_async_context(dev_server())
+        composition = Composition(
+            document,
+            replacements={
+                "postgresql://amends:secret@postgres/": postgres,
+                "amqp://amends:secret@rabbitmq/": RABBITMQ_URL,
+                "amends.events": exchange,
+            },
+            temporal=temporal.client.service_client.config.target_host,
+            folder=tmp_path_factory.mktemp("composition"),
+            replicas=TWO,
+        )
+        await stack.enter_async_context(composition.up())
+        yield composition
+
+
+@pytest.fixture
+async def shop(composition: Composition) -> AsyncIterator[Shop]:
+    async with open_shop(composition) as shop:
+        yield shop
+
+
+async def test_consumers_when_two_of_each_run_have_one_at_work_and_one_that_stands_by(composition: Composition) -> None:
+    for name in CONSUMERS:
+        await eventually(lambda name=name: _one_is_active(composition, name))
+
+
+async def test_order_when_its_carrier_answers_by_event_completes(shop: Shop) -> None:
+    order = await shop.order(wait_s=30, carrier="by_event")
+
+    await shop.until_clean(order, SagaStatus.COMPLETED)
+
+
+async def test_stock_when_two_of_each_service_sell_it_then_each_unit_is_sold_once(shop: Shop) -> None:
+    sku = await shop.receive_stock(STOCK)
+    lines = [{"sku": sku, "quantity": 1, "unit_price_minor": 1250}]
+
+    placed = await asyncio.gather(*(shop.order(lines=lines, wait_s=60) for _ in range(ORDERS)))
+
+    ended = await shop.all_ended(placed, within_s=90)
+    assert Counter((order.status, order.cause) for order in ended) == {
+        (SagaStatus.COMPLETED, None): STOCK,
+        (SagaStatus.COMPENSATED, Cause.REFUSED): ORDERS - STOCK,
+    }
+    assert await shop.stock_of(sku) == {"received": STOCK, "on_hand": 0, "booked": 0, "dispatched": STOCK}
+
+
+async def test_orders_when_each_replica_is_killed_in_turn_end_exactly_once(
+    composition: Composition, shop: Shop
+) -> None:
+    business = Business(shop)
+
+    async with business.open():
+        for name, replicas in composition.running.items():
+            if not replicas:
+                continue  # it had one thing to do, and did it
+            victim = await _active(composition, name) if name in CONSUMERS else 0
+            await business.goes_on()
+            await composition.restarted(name, victim)
+            if name in CONSUMERS:
+                # The one that stood by has taken over long before another process was up.
+                assert await _active(composition, name) != victim
+        await business.goes_on()
+
+    await business.assert_all_ended_well()
+
+
+async def _status(replica: Replica) -> str:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        found: dict[str, Any] = (await http.get(f"http://127.0.0.1:{replica.port}/health/ready")).json()
+        return str(found["status"])
+
+
+async def _one_is_active(composition: Composition, name: str) -> bool:
+    statuses = [await _status(replica) for replica in composition.running[name]]
+    assert statuses.count("standing by") == TWO - 1, statuses
+    return True
+
+
+async def _active(composition: Composition, name: str) -> int:
+    """The number of the replica that is at work."""
+    await eventually(lambda: _one_is_active(composition, name), within_s=20)
+    statuses = [await _status(replica) for replica in composition.running[name]]
+    return next(number for number, status in enumerate(statuses) if status != "standing by")
