@@ -1,4 +1,4 @@
-"""Two of everything, on PostgreSQL and RabbitMQ, as docker-compose.yml describes it: what one leaves, the other takes up."""
+"""Two of everything that docker-compose.yml describes, on PostgreSQL and RabbitMQ: what one leaves, the other takes up."""
 
 import asyncio
 from collections import Counter
