@@ -34,15 +34,16 @@ from contracts.orders import Line
 from contracts.sagas import Cause
 from services.kernel import event_log
 from services.kernel.consumer.generations import FIRST, ensure_active
-from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
 from services.kernel.event_log import Origin
+from services.kernel.migrating import migrate
+from services.kernel.tables import KERNEL_SCHEMA
 from services.order.app import create_app as create_order_app
 from services.order.events import OrderPlaced
 from services.order.handlers import ORDER
 from services.views.app import create_app as create_views_app
 from services.views.projection import apply
-from services.views.tables import VIEW_TABLES
+from services.views.tables import VIEW_SCHEMA
 
 ORDERS = 100_000
 CUSTOMERS = 1_000
@@ -84,7 +85,7 @@ def _fill(url: str) -> tuple[float, int]:
     """How long it took, in seconds, and for how many events."""
     count = 0
     with closing(Database(url)) as database:
-        database.create_tables((*CONSUMER_TABLES, *VIEW_TABLES))
+        migrate(database, VIEW_SCHEMA)
         with database.writing() as session:
             ensure_active(session)
         events = _events()
@@ -173,13 +174,16 @@ def _cursor_after(http: httpx.Client, count: int) -> str:
 
 def _measure_catch_up(folder: Path) -> float:
     """How many seconds the views take from their start until they have all events of the feeds."""
-    url = f"sqlite:///{folder}/order.db"
+    url, views_url = f"sqlite:///{folder}/order.db", f"sqlite:///{folder}/caught-up.db"
+    for of, schema in ((url, KERNEL_SCHEMA), (views_url, VIEW_SCHEMA)):
+        with closing(Database(of)) as database:
+            migrate(database, schema)
     with _serving(_order, url) as order:
         _append(url, FEED_EVENTS)
         began = time.perf_counter()
         feeds = {"order": order, "payment": NOWHERE, "shipping": NOWHERE}
         with (
-            _serving(_views, f"sqlite:///{folder}/caught-up.db", feeds) as views,
+            _serving(_views, views_url, feeds) as views,
             httpx.Client(base_url=views, trust_env=False, timeout=30) as http,
         ):
             while http.get("/health/ready").raise_for_status().json()["sources"]["order"]["lag"] != 0:

@@ -121,7 +121,7 @@ class Feeds:
 
     async def _hand_over(self, taker: Taker, service: str, *, wait_s: float) -> bool:
         """One page. False if that was all there is."""
-        cursor = taker.cursor(service)
+        cursor = await taker.cursor(service)
         try:
             page = await self._readers[service].read(cursor, wait_s=wait_s)
         except LogReplaced:

@@ -49,7 +49,12 @@ class Taker(Protocol):
     def services(self) -> tuple[str, ...]:
         """Whose events it consumes."""
 
-    def cursor(self, service: str) -> Cursor: ...
+    async def cursor(self, service: str) -> Cursor:
+        """How far it has got in that service's log.
+
+        Raises:
+            NotNow: it cannot tell for the moment.
+        """
 
     async def take(self, page: Page) -> bool:
         """Returns once the effect of the page's events is durable; taking an event again has no effect.

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from run import client, operating, processes
+from run import client, databases, operating, processes
 from run.errors import CannotRun
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 processes.add_to(app)
 client.add_to(app)
 operating.add_to(app)
+databases.add_to(app)
 
 
 def main() -> int:

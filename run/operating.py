@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from run import pretty
 from run.caller import Caller
+from run.databases import DatabaseName, require_migrated
 from run.errors import CannotRun
 from run.processes import ConsumerName
 from run.settings import CONSUMERS, Settings, load_settings
@@ -115,10 +116,10 @@ def renew_log(service: LogName) -> None:
     """Tell all consumers to begin anew with a service's log, after its database was restored from a back-up."""
     from services.kernel import event_log
     from services.kernel.database import Database
-    from services.kernel.tables import KERNEL_TABLES
 
-    database = Database(load_settings().database_url(service))
-    database.create_tables(KERNEL_TABLES)
+    settings = load_settings()
+    require_migrated(settings, (DatabaseName(service),))
+    database = Database(settings.database_url(service))
     with database.writing() as session:
         event_log.ensure_log_id(session)
         session.flush()

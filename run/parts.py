@@ -38,15 +38,16 @@ def parts_of(settings: Settings, cli: str | None) -> list[Part]:
 
         probe = http_probe(settings, settings.engine_http_port, f"/api/v1/namespaces/{settings.namespace}")
         parts.append(Part("engine", engine_command(settings, cli), probe, settings.engine_address))
+    parts.append(Part("migrate", (*python, "migrate", *own_databases(settings)), None, env=env))
     for name in own_services(settings, SERVICES):
         port = settings.service_port(name)
         probe = http_probe(settings, port, "/health/ready")
-        parts.append(Part(name, (*python, "service", name), probe, settings.url_of(port), env=env))
+        parts.append(Part(name, (*python, "service", name), probe, settings.url_of(port), ("migrate",), env))
     parts.append(Part("prepare", (*python, "prepare"), None, needs=("engine",) if cli else (), env=env))
     for name in own_consumers(settings):
         port = settings.service_port(name)
         probe = http_probe(settings, port, "/health/ready")
-        parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), env=env))
+        parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), ("migrate",), env))
     parts += [
         Part("api", (*python, "api"), http_probe(settings, settings.api_port, "/health/ready"),
              settings.url_of(settings.api_port), env=env),
@@ -68,6 +69,12 @@ def own_services(settings: Settings, names: Iterable[str]) -> list[str]:
 def own_consumers(settings: Settings) -> list[str]:
     """Those that no other address is given for, and the relay where events travel by RabbitMQ."""
     return [*own_services(settings, CONSUMERS), *(["relay"] if settings.broker_url else [])]
+
+
+def own_databases(settings: Settings) -> list[str]:
+    """Of our own services and consumers."""
+    services = own_services(settings, SERVICES)
+    return [*services, *(["gateway"] if "payment" in services else []), *own_consumers(settings)]
 
 
 def ports_needed(settings: Settings) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from run import pretty, system
+from run.databases import DatabaseName, require_migrated
 from run.errors import CannotRun
 from run.settings import Settings, describe, load_settings, unknown_variables, variable_of
 
@@ -31,6 +32,10 @@ class ConsumerName(StrEnum):
     NOTIFICATIONS = "notifications"
     RELAY = "relay"
     """From the services' feeds to RabbitMQ."""
+
+
+_DATABASES = {Service.PAYMENT: (DatabaseName.PAYMENT, DatabaseName.GATEWAY)}
+"""Of a service that has not only its own."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,6 +112,7 @@ def service(name: Service) -> None:
 
     settings = load_settings()
     configure_logs(settings.log_level, part=name)
+    require_migrated(settings, _DATABASES.get(name, (DatabaseName(name),)))
     serve(_service_app(name, settings), settings, name=name, port_setting=f"{name}_port")
 
 
@@ -117,6 +123,7 @@ def consumer(name: ConsumerName) -> None:
 
     settings = load_settings()
     configure_logs(settings.log_level, part=name)
+    require_migrated(settings, (DatabaseName(name),))
     serve(_consumer_app(name, settings), settings, name=name, port_setting=f"{name}_port")
 
 

@@ -21,7 +21,6 @@ from services.kernel.faults import FaultInjector
 from services.kernel.limits import BodyLimit
 from services.kernel.operations import AnyOperation
 from services.kernel.streams import stream_routes
-from services.kernel.tables import KERNEL_TABLES
 
 BODY_LIMIT_BYTES = 256 * 1024
 
@@ -37,7 +36,7 @@ class Service:
     fault_injection: bool
     routers: tuple[APIRouter, ...] = ()
     on_start: Callable[[Executor], Awaitable[None]] | None = None
-    """Awaited once the tables exist, before the first request."""
+    """Awaited before the first request."""
     on_stop: Callable[[], None] | None = None
     body_limit_bytes: int = BODY_LIMIT_BYTES
 
@@ -45,6 +44,7 @@ class Service:
 def create_service_app(service: Service) -> FastAPI:
     """The service as an ASGI app. It reads no environment, and touches its database only when it is started.
 
+    The database's tables must be there by then (services/kernel/schema.py).
     Before it is shut down `app.state.drain()` is to be called, so that readers of its feed do not hold it up.
     """
     database = service.database
@@ -54,9 +54,7 @@ def create_service_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        database.create_tables(KERNEL_TABLES)
-        with database.writing() as session:
-            event_log.ensure_log_id(session)
+        await database.write(event_log.ensure_log_id)
         if service.on_start:
             await service.on_start(executor)
         yield
@@ -90,8 +88,7 @@ def _health(database: Database) -> APIRouter:
     @router.get("/ready")
     async def ready() -> dict[str, str]:
         """Whether the service can do its work: its database answers."""
-        with database.reading() as session:
-            return {"status": "ready", "log_id": event_log.log_id(session)}
+        return {"status": "ready", "log_id": await database.read(event_log.log_id)}
 
     return router
 

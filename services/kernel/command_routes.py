@@ -57,7 +57,7 @@ class CommandRoutes:
     async def _take(self, operation: Operation[C], body: bytes, key: str, fault_plan: str | None) -> Response:
         started = time.perf_counter()
         command = _parse(operation, body)
-        fault = self._faults.draw(fault_plan, operation, key)
+        fault = await self._faults.draw(fault_plan, operation, key)
         answer: Reply | Refusal | None = None
         outcome = "failed"
         try:

@@ -1,116 +1,146 @@
-"""A service's database: short transactions, and everything that is particular to SQLite.
+"""A service's database: short transactions, on SQLite or on PostgreSQL.
 
-Guarantees:
+Guarantees, on both:
 - One writer at a time. A writing transaction takes the database's write lock before it reads anything, so what it
-  decides on cannot change under it, and positions are assigned in commit order.
-- What was committed survives SIGKILL and a power cut (WAL with `synchronous=FULL`, 0.3 ms a commit).
-- Too much contention is `TryLater`, never a crash and never a wait without limit.
-
-Calls are synchronous, also from async endpoints: a transaction of ours takes less than a millisecond, less than
-handing it to a thread. While it lasts the process does nothing else, which the lock would mean anyway.
+  decides on cannot change under it, and positions are assigned in commit order, with any number of replicas
+  (docs/decisions/0010).
+- What was committed survives SIGKILL and a power cut.
+- A reading transaction sees the database as it was at one moment. It blocks nobody, and nobody blocks it.
+- Too much contention, or a database that is away, is `TryLater`: never a crash, never a wait without limit.
+- A caller that is cancelled leaves once its transaction has ended, so nothing goes on behind anybody's back.
 """
 
-import sqlite3
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, DateTime, Dialect, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.types import TypeDecorator
-from sqlmodel import Session, SQLModel
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlmodel import Session
 
-from services.kernel.errors import TryLater
+from services.kernel.errors import ServiceError, TransactionClash
+from services.kernel.patience import SERVING, Patience
 
-BUSY_TIMEOUT_S = 1.0
-"""How long to wait for another process's write lock. Our own requests cannot meet one another there."""
+T = TypeVar("T")
 
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+CLASH_ATTEMPTS = 3
+"""How often a transaction is tried that the database gave up in favour of another one."""
 
 
-class UtcTime(TypeDecorator[datetime]):
-    """A moment. SQLite forgets time zones, so it is always UTC, and aware again when read."""
+class BackEnd(Protocol):
+    """What is particular to one kind of database."""
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
+    @property
+    def readers(self) -> Engine: ...
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return value.astimezone(UTC) if value else None
+    @property
+    def writers(self) -> Engine:
+        """Its transactions hold the write lock from their begin on."""
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return value.replace(tzinfo=UTC) if value else None
+    def make_ready(self) -> None:
+        """Done once to a database, before its tables are made."""
+
+    def meaning_of(self, error: SQLAlchemyError) -> ServiceError | None:
+        """What callers are told; None for an error that they cannot have to do with, a bug."""
+
+    async def run(self, act: Callable[[], T], *, writes: bool) -> T:
+        """Runs a transaction without keeping the event loop from its work for longer than a moment."""
+
+    def close(self) -> None: ...
 
 
 class Database:
-    def __init__(self, url: str) -> None:
-        if make_url(url).get_backend_name() != "sqlite":
-            raise ValueError(f"a database URL must start with sqlite:///, got {make_url(url).get_backend_name()}")
-        # Parameters hold personal data, and error messages end in logs.
-        self._engine = create_engine(url, hide_parameters=True)
-        self._writing_engine = self._engine.execution_options(amends_writes=True)
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
+    """One of them for each database of a process. Async callers use `read` and `write`."""
 
-    def create_tables(self, tables: Sequence[type[SQLModel]]) -> None:
-        """Creates those that do not exist yet."""
-        self._use_wal()
-        with self._writing_engine.begin() as connection:
-            SQLModel.metadata.create_all(
-                connection, tables=[SQLModel.metadata.tables[str(t.__tablename__)] for t in tables]
-            )
+    def __init__(self, url: str, patience: Patience = SERVING) -> None:
+        """Connects to nothing yet.
 
-    def _use_wal(self) -> None:
-        """Makes the file a WAL one, for good. Here SQLite does not wait by itself while another replica starts."""
-        deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while True:
-            try:
-                with closing(self._engine.raw_connection()) as connection:
-                    connection.cursor().execute("PRAGMA journal_mode = WAL").close()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
+        Raises:
+            ValueError: the URL is of no kind of database that we know. The message tells nothing of it.
+        """
+        self._back_end = _back_end(url, patience)
 
-    def close(self) -> None:
-        self._engine.dispose()
+    async def read(self, act: Callable[[Session], T]) -> T:
+        """What `act` makes of the database as it is at one moment; `act` may be called more than once.
+
+        Raises:
+            TryLater: the database is away or overloaded.
+        """
+        return await self._back_end.run(lambda: _settle(self.reading, act), writes=False)
+
+    async def write(self, act: Callable[[Session], T]) -> T:
+        """Does `act` in a transaction, committed at its end; `act` may be called more than once.
+
+        Raises:
+            TryLater: the database is away, or others write for too long. If it went away during the commit, the effect
+                may be there nevertheless.
+        """
+        return await self._back_end.run(lambda: _settle(self.writing, act), writes=True)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that may write; committed at its end, or rolled back by any exception.
-
-        Raises:
-            TryLater: another process holds the write lock for too long.
-        """
-        with _busy_is_try_later(), Session(self._writing_engine, expire_on_commit=False) as session, session.begin():
+        """The transaction that `write` makes, in the present thread; rolled back by any exception."""
+        with self._told(), Session(self._back_end.writers, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A consistent view of the database at one moment; it blocks nobody and nobody blocks it."""
-        with _busy_is_try_later(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        """The transaction that `read` makes, in the present thread."""
+        with self._told(), Session(self._back_end.readers, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def changing_tables(self) -> Iterator[Connection]:
+        """A transaction for DDL, all or nothing; two of them wait for one another."""
+        with self._told():
+            self._back_end.make_ready()
+            with self._back_end.writers.begin() as connection:
+                yield connection
 
-@contextmanager
-def _busy_is_try_later() -> Iterator[None]:
+    def close(self) -> None:
+        self._back_end.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            meaning = self._back_end.meaning_of(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+
+
+def _settle(transaction: Callable[[], AbstractContextManager[Session]], act: Callable[[Session], T]) -> T:
+    for attempt in range(1, CLASH_ATTEMPTS + 1):
+        try:
+            with transaction() as session:
+                return act(session)
+        except TransactionClash:
+            if attempt == CLASH_ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _back_end(url: str, patience: Patience) -> BackEnd:
+    # Each brings its driver along, which the other has no use for.
+    parsed = _parse(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            from services.kernel.sqlite import SqliteBackEnd
+
+            return SqliteBackEnd(parsed, patience)
+        case "postgresql":
+            from services.kernel.postgres import PostgresBackEnd
+
+            return PostgresBackEnd(parsed, patience)
+        case other:
+            raise ValueError(f"a database URL must start with sqlite:/// or postgresql://, not with {other}")
+
+
+def _parse(url: str) -> URL:
     try:
-        yield
-    except OperationalError as error:
-        # The low byte is the primary code; SQLite adds details above it.
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-            raise
-        raise TryLater("DATABASE_BUSY", f"the database stayed locked for {BUSY_TIMEOUT_S:g} s") from error
-
-
-def _configure(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself, `_begin` does
-    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("amends_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        # The cause would quote it, with its password.
+        raise ValueError("a database URL must start with sqlite:/// or postgresql://") from None

@@ -7,8 +7,9 @@ ServiceError
 ├── CommandRefused     409  the business says no, or the barrier does
 ├── Conflict           409  it is not as the request supposes
 ├── LogReplaced        409  the reader of the event feed followed another log, or a later state of this one
-├── TryLater           503  nothing is wrong with the request, its time is; carries Retry-After
-└── ConcurrencyError   503  a stream moved on meanwhile; retried inside first
+└── TryLater           503  nothing is wrong with the request, its time is; carries Retry-After
+    ├── TransactionClash    the database gave the transaction up in favour of another one; retried inside first
+    └── ConcurrencyError    a stream moved on meanwhile; retried inside first
 """
 
 from typing import Any
@@ -70,6 +71,10 @@ class TryLater(ServiceError):
     def __init__(self, code: str, detail: str, *, retry_after_s: int = 1) -> None:
         super().__init__(code, detail)
         self.retry_after_s = retry_after_s
+
+
+class TransactionClash(TryLater):
+    pass
 
 
 class ConcurrencyError(TryLater):

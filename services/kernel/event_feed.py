@@ -73,7 +73,7 @@ class EventFeed:
             deadline = time.monotonic() + wait
             while True:
                 committed = self._committed
-                answer, empty = self._read(after, limit, log_id)
+                answer, empty = await self._database.read(lambda session: self._read(session, after, limit, log_id))
                 remaining_s = deadline - time.monotonic()
                 if not empty or remaining_s <= 0 or self._closing:
                     return answer
@@ -82,14 +82,13 @@ class EventFeed:
 
         return router
 
-    def _read(self, after: int, limit: int, log_id: str | None) -> tuple[Response, bool]:
-        with self._database.reading() as session:
-            ours, head = event_log.log_id(session), event_log.log_head(session)
-            if log_id not in (None, ours):
-                raise LogReplaced(f"this log is {ours}, not {log_id}; read it from its start")
-            if after > head:
-                raise LogReplaced(f"this log ends at position {head}, before {after}; read it from its start")
-            events, position = self._page(session, ours, after, limit)
+    def _read(self, session: Session, after: int, limit: int, log_id: str | None) -> tuple[Response, bool]:
+        ours, head = event_log.log_id(session), event_log.log_head(session)
+        if log_id not in (None, ours):
+            raise LogReplaced(f"this log is {ours}, not {log_id}; read it from its start")
+        if after > head:
+            raise LogReplaced(f"this log ends at position {head}, before {after}; read it from its start")
+        events, position = self._page(session, ours, after, limit)
         headers = {LOG_ID_HEADER: ours, HEAD_HEADER: str(head), POSITION_HEADER: str(position)}
         body = f"[{','.join(event.to_json() for event in events)}]"
         return Response(body, headers=headers, media_type=BATCH_MEDIA_TYPE), position == after

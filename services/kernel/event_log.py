@@ -4,14 +4,14 @@ Guarantees:
 - A stream's versions start at 1 and have no gap. An append states the version it expects; if the stream has moved on
   it raises `ConcurrencyError` and adds nothing (`unique(stream, version)` is what makes this hold).
 - Positions grow in commit order, so a reader that tails the log by position never skips an event. Why: a writer holds
-  the database's single write lock from before its position is assigned until after its commit (database.py). A
-  database that admits several writers will have to serialise its appends to keep this.
+  the database's single write lock from before its position is assigned until after its commit (database.py).
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -54,20 +54,23 @@ class Snapshots:
     """States of recently used streams, so that a long stream (a popular SKU's stock) is not folded from its start.
 
     Only a shortcut for the fold: events committed since are always added, and losing it loses nothing. Only states
-    made of committed events may be kept.
+    made of committed events may be kept. Transactions in several threads share it.
     """
 
     def __init__(self) -> None:
         self._states: OrderedDict[str, Versioned[Any]] = OrderedDict()
+        self._one_at_a_time = Lock()
 
     def get(self, stream: str) -> Versioned[Any] | None:
-        return self._states.get(stream)
+        with self._one_at_a_time:
+            return self._states.get(stream)
 
     def keep(self, stream: str, state: Versioned[Any]) -> None:
-        self._states[stream] = state
-        self._states.move_to_end(stream)
-        if len(self._states) > SNAPSHOTS:
-            self._states.popitem(last=False)
+        with self._one_at_a_time:
+            self._states[stream] = state
+            self._states.move_to_end(stream)
+            if len(self._states) > SNAPSHOTS:
+                self._states.popitem(last=False)
 
 
 def load(session: Session, aggregate: Aggregate[S, E], stream: str, since: Versioned[S] | None = None) -> Versioned[S]:

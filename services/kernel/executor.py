@@ -59,16 +59,16 @@ class Executor:
         """
         request = _request(operation, command, key)
         async with self._in_flight.claim(f"{operation.name} {key}"):
-            result = self._attempt(operation, request, lambda unit: operation.handle(command, unit), refuse_with)
+            result = await self._attempt(operation, request, lambda unit: operation.handle(command, unit), refuse_with)
             if isinstance(result, Outward):
                 conclude = await result.ask()
-                result = self._attempt(operation, request, conclude)
+                result = await self._attempt(operation, request, conclude)
             self._on_commit()
         if isinstance(result, Outward):
             raise TypeError(f"{operation.name} asks outside twice")
         return result
 
-    def _attempt(
+    async def _attempt(
         self,
         operation: Operation[C],
         request: Request,
@@ -77,8 +77,9 @@ class Executor:
     ) -> Reply | Refusal | Outward:
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
             try:
-                with self._database.writing() as session:
-                    return self._within(session, operation, request, handle, refuse_with)
+                return await self._database.write(
+                    lambda session: self._within(session, operation, request, handle, refuse_with)
+                )
             except ConcurrencyError:
                 if attempt == CONFLICT_ATTEMPTS:
                     raise

@@ -8,7 +8,7 @@ Guarantees:
 """
 
 from pydantic import ValidationError
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -25,7 +25,7 @@ class FaultInjector:
         self._database = database
         self._enabled = enabled
 
-    def draw(self, header: str | None, operation: AnyOperation, key: str) -> Fault | None:
+    async def draw(self, header: str | None, operation: AnyOperation, key: str) -> Fault | None:
         """The fault to enact now, counted as enacted; the first of the plan that is not used up.
 
         Raises:
@@ -36,14 +36,14 @@ class FaultInjector:
         undoes = operation.phase in (CommandPhase.UNDO, CommandPhase.FENCE)
         phase = Phase.COMPENSATION if undoes else Phase.ACTION
         for place, fault in enumerate(_parse(header)):
-            if fault.phase is phase and _fits(fault, operation) and self._count(fault, key, f"{place}:{fault.kind}"):
-                return fault
+            if fault.phase is phase and _fits(fault, operation):
+                identity = f"{place}:{fault.kind}"
+                if fault.times == "always" or await self._count(fault, fault.times, key, identity):
+                    return fault
         return None
 
-    def _count(self, fault: Fault, key: str, identity: str) -> bool:
-        if fault.times == "always":
-            return True
-        with self._database.writing() as session:
+    async def _count(self, fault: Fault, times: int, key: str, identity: str) -> bool:
+        def count(session: Session) -> bool:
             row = session.exec(
                 select(EnactmentRow).where(
                     col(EnactmentRow.key) == key,
@@ -51,11 +51,13 @@ class FaultInjector:
                     col(EnactmentRow.fault) == identity,
                 )
             ).first() or EnactmentRow(key=key, phase=fault.phase, fault=identity, times=0)
-            if row.times >= fault.times:
+            if row.times >= times:
                 return False
             row.times += 1
             session.add(row)
             return True
+
+        return await self._database.write(count)
 
 
 def injected_error() -> TryLater:

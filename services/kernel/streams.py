@@ -55,8 +55,8 @@ def stream_routes(database: Database, aggregates: Sequence[AnyAggregate]) -> API
     @router.get("/streams/{stream}")
     async def read_stream(stream: str, version: Version = None) -> StreamView:
         """One aggregate: its stored events and the state folded from them, now or as of a past version."""
-        with database.reading() as session:
-            return view_stream(session, aggregate_of(stream, aggregates), stream, version)
+        aggregate = aggregate_of(stream, aggregates)
+        return await database.read(lambda session: view_stream(session, aggregate, stream, version))
 
     return router
 

@@ -1,12 +1,14 @@
 """The four tables that every service has."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Column, Field, SQLModel
 
-from services.kernel.database import UtcTime
+from services.kernel.columns import BigInt, Ordered, UtcTime
+from services.kernel.schema import Schema
 
 
 class EventRow(SQLModel, table=True):
@@ -15,13 +17,14 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "events"
     __table_args__ = (
         UniqueConstraint("stream", "version"),
-        Index("events_first", "stream", sqlite_where=text("version = 1")),  # lists streams without reading the log
+        # Lists streams without reading the log.
+        Index("events_first", "stream", sqlite_where=text("version = 1"), postgresql_where=text("version = 1")),
         {"sqlite_autoincrement": True},  # a position is never given twice
     )
 
-    position: int | None = Field(default=None, primary_key=True)
-    stream: str
-    version: int
+    position: int | None = Field(default=None, primary_key=True, sa_type=BigInt)
+    stream: str = Field(sa_type=Ordered)
+    version: int = Field(sa_type=BigInt)
     type: str
     data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     key: str
@@ -68,3 +71,5 @@ class LogRow(SQLModel, table=True):
 
 
 KERNEL_TABLES: tuple[type[SQLModel], ...] = (EventRow, CommandRow, EnactmentRow, LogRow)
+
+KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0001", Path(__file__).parent / "migrations")

@@ -1,9 +1,7 @@
 """The notifications: tells customers what became of their orders, from the services' events alone."""
 
 from fastapi import FastAPI
-from sqlmodel import Session
 
-from contracts.events import PublicEvent
 from messaging.transports import EXCHANGE, Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.consumer import Consumer
@@ -12,7 +10,6 @@ from services.kernel.database import Database
 from services.notifications.recording import record
 from services.notifications.routes import notification_routes
 from services.notifications.sender import LogSender, NotificationSender, Sending
-from services.notifications.tables import NOTIFICATION_TABLES
 
 NAME = "notifications"
 SERVICES = ("order", "payment", "shipping")
@@ -32,15 +29,12 @@ def create_app(
     dead_letters = wired.dead_letters or TableOfDeadLetters(database)
     sending = Sending(database, sender or LogSender())
 
-    def record_and_wake(session: Session, event: PublicEvent, generation: int) -> None:
-        record(session, event, generation)
-        sending.wake()
-
     return create_consumer_app(
         ConsumerProcess(
-            taker=Consumer(NAME, SERVICES, database=database, apply=record_and_wake, dead_letters=dead_letters),
+            taker=Consumer(
+                NAME, SERVICES, database=database, apply=record, dead_letters=dead_letters, on_taken=sending.wake
+            ),
             database=database,
-            tables=NOTIFICATION_TABLES,
             transport=wired.transport,
             feeds=wired.feeds,
             dead_letters=dead_letters,

@@ -54,8 +54,7 @@ def notification_routes(database: Database) -> APIRouter:
         order_id: OrderId = None, customer_id: CustomerId = None, limit: Limit = 100, after: After = 0
     ) -> NotificationsPage:
         """The notifications, oldest first, so that a page once read stays as it is and new ones come at the end."""
-        with database.reading() as session:
-            views = _read(session, order_id, customer_id, limit=limit + 1, after=after)
+        views = await database.read(lambda session: _read(session, order_id, customer_id, limit=limit + 1, after=after))
         page, more = views[:limit], len(views) > limit
         filters = (
             {"order_id": order_id, "customer_id": customer_id, "limit": limit, "after": page[-1].place} if more else {}

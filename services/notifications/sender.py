@@ -8,10 +8,11 @@ Guarantees:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -87,7 +88,7 @@ class Sending:
         self._log = structlog.get_logger()
 
     def wake(self) -> None:
-        """Has it look at once. Called while a notification is being recorded, it looks when that is committed."""
+        """Has it look at once."""
         self._recorded.set()
 
     async def run(self) -> None:
@@ -95,7 +96,7 @@ class Sending:
         pause_s = FIRST_PAUSE_S
         while True:
             self._recorded.clear()
-            row = await self._until_done(self._next)
+            row = await self._until_done(lambda: self._database.read(_next_due))
             if row is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._recorded.wait(), POLL_S)
@@ -117,29 +118,25 @@ class Sending:
             self._log.warning("notification not sent", id=notification.id, failures=row.failures, error=why)
         else:
             row.sent_at = datetime.now(UTC)
-        await self._until_done(lambda: self._store(row))
+        await self._until_done(lambda: self._database.write(partial(_store, row)))
         return row.sent_at is not None
 
-    def _next(self) -> NotificationRow | None:
-        with self._database.reading() as session:
-            return _next_due(session, datetime.now(UTC))
-
-    def _store(self, row: NotificationRow) -> None:
-        with self._database.writing() as session:
-            stored = session.get_one(NotificationRow, row.place)
-            stored.failures, stored.due_at, stored.sent_at = row.failures, row.due_at, row.sent_at
-
-    async def _until_done(self, act: Callable[[], T]) -> T:
+    async def _until_done(self, act: Callable[[], Awaitable[T]]) -> T:
         """Tries again as long as the database is away. To go on instead would send the same again and again."""
         while True:
             try:
-                return act()
+                return await act()
             except (TryLater, SQLAlchemyError):
                 self._log.exception("notifications' database does not answer")
                 await asyncio.sleep(LONGEST_PAUSE_S)
 
 
-def _next_due(session: Session, now: datetime) -> NotificationRow | None:
+def _store(row: NotificationRow, session: Session) -> None:
+    stored = session.get_one(NotificationRow, row.place)
+    stored.failures, stored.due_at, stored.sent_at = row.failures, row.due_at, row.sent_at
+
+
+def _next_due(session: Session) -> NotificationRow | None:
     """The one that is due for longest, among each order's first that is unsent."""
     earlier = aliased(NotificationRow)
     waits = exists().where(
@@ -153,7 +150,7 @@ def _next_due(session: Session, now: datetime) -> NotificationRow | None:
         .where(
             col(NotificationRow.sent_at).is_(None),
             col(NotificationRow.customer_id).is_not(None),
-            col(NotificationRow.due_at) <= now,
+            col(NotificationRow.due_at) <= datetime.now(UTC),
             ~waits,
         )
         .order_by(col(NotificationRow.due_at), col(NotificationRow.place))

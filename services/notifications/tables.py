@@ -1,11 +1,16 @@
 """What the notifications keep: every text and whether it was sent, and to whom each order belongs."""
 
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from services.kernel.database import UtcTime
+from services.kernel.columns import BigInt, UtcTime
+from services.kernel.consumer.tables import CONSUMER_TABLES
+from services.kernel.schema import Schema
+
+_UNSENT = text("sent_at IS NULL AND customer_id IS NOT NULL")
 
 
 class NotificationRow(SQLModel, table=True):
@@ -17,10 +22,10 @@ class NotificationRow(SQLModel, table=True):
     __tablename__ = "notifications"
     __table_args__ = (
         UniqueConstraint("service", "event_id", "event_type"),
-        Index("notifications_unsent", "due_at", sqlite_where=text("sent_at IS NULL AND customer_id IS NOT NULL")),
+        Index("notifications_unsent", "due_at", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
     )
 
-    place: int | None = Field(default=None, primary_key=True)
+    place: int | None = Field(default=None, primary_key=True, sa_type=BigInt)
     """In the order in which they were recorded."""
     service: str
     event_id: str
@@ -47,3 +52,7 @@ class RecipientRow(SQLModel, table=True):
 
 
 NOTIFICATION_TABLES: tuple[type[SQLModel], ...] = (NotificationRow, RecipientRow)
+
+NOTIFICATION_SCHEMA = Schema(
+    (*CONSUMER_TABLES, *NOTIFICATION_TABLES), "notifications_0001", Path(__file__).parent / "migrations"
+)

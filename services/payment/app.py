@@ -4,7 +4,6 @@ from fastapi import FastAPI
 
 from services.kernel.app import Service, create_service_app
 from services.kernel.database import Database
-from services.kernel.executor import Executor
 from services.payment.gateway_simulator import PaymentGatewaySimulator
 from services.payment.handlers import PAYMENT, operations
 
@@ -14,10 +13,6 @@ def create_app(
 ) -> FastAPI:
     """The service as an ASGI app, with the simulator as its gateway."""
     gateway = PaymentGatewaySimulator(Database(gateway_database_url), reply_delay_s=gateway_reply_delay_s)
-
-    async def open_gateway(_: Executor) -> None:
-        gateway.open()
-
     return create_service_app(
         Service(
             name="payment",
@@ -26,7 +21,6 @@ def create_app(
             aggregates=(PAYMENT,),
             fault_injection=fault_injection,
             routers=(gateway.routes(),),
-            on_start=open_gateway,
             on_stop=gateway.close,
         )
     )

@@ -4,14 +4,21 @@ Its database is its own, as if it were another company's: nothing is shared with
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from services.kernel.columns import BigInt, one_of
 from services.kernel.database import Database
+from services.kernel.schema import Schema
 from services.payment.gateway import AuthorizationAnswer, CaptureAnswer, VoidAnswer, Voided
+
+T = TypeVar("T")
 
 EXPIRES_BEFORE_CAPTURE = "tok_expires_before_capture"
 
@@ -31,8 +38,8 @@ class GatewayHold(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     reference: str = Field(index=True)
-    state: HoldState
-    amount_minor: int = 0
+    state: HoldState = Field(sa_type=one_of(HoldState))
+    amount_minor: int = Field(default=0, sa_type=BigInt)
     """What was really held, so 0 for a declined card."""
     currency: str = ""
     expires_before_capture: bool = False
@@ -43,8 +50,11 @@ class GatewayCapture(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     reference: str = Field(index=True)
-    answer: CaptureAnswer
-    amount_minor: int = 0
+    answer: CaptureAnswer = Field(sa_type=one_of(CaptureAnswer))
+    amount_minor: int = Field(default=0, sa_type=BigInt)
+
+
+GATEWAY_SCHEMA = Schema((GatewayHold, GatewayCapture), "gateway_0001", Path(__file__).parent / "migrations")
 
 
 class GatewayBooks(BaseModel):
@@ -66,16 +76,13 @@ class PaymentGatewaySimulator:
         self._database = database
         self._reply_delay_s = reply_delay_s
 
-    def open(self) -> None:
-        self._database.create_tables((GatewayHold, GatewayCapture))
-
     def close(self) -> None:
         self._database.close()
 
     async def authorize(
         self, key: str, *, reference: str, amount_minor: int, currency: str, token: str
     ) -> AuthorizationAnswer:
-        with self._database.writing() as session:
+        def authorize(session: Session) -> AuthorizationAnswer:
             hold = session.get(GatewayHold, key)
             if hold is None:
                 state = _decide(token)
@@ -88,46 +95,26 @@ class PaymentGatewaySimulator:
                     expires_before_capture=token == EXPIRES_BEFORE_CAPTURE,
                 )
                 session.add(hold)
-            answer = _authorization_answer(hold.state)
-        await asyncio.sleep(self._reply_delay_s)
-        return answer
+            return _authorization_answer(hold.state)
+
+        return await self._answer(authorize)
 
     async def void(self, key: str, *, reference: str) -> Voided:
-        with self._database.writing() as session:
-            hold = session.get(GatewayHold, key)
-            voided = _void(session, hold, key, reference)
-        await asyncio.sleep(self._reply_delay_s)
-        return voided
+        return await self._answer(lambda session: _void(session, key, reference))
 
     async def capture(self, key: str, *, reference: str, authorization: str) -> CaptureAnswer:
-        with self._database.writing() as session:
-            capture = session.get(GatewayCapture, key)
-            if capture is None:
-                capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.NOT_HELD)
-                hold = session.get(GatewayHold, authorization)
-                if hold is not None and hold.state is HoldState.HELD:
-                    _capture(hold, capture)
-                    session.add(hold)
-                session.add(capture)
-            answer = capture.answer
-        await asyncio.sleep(self._reply_delay_s)
-        return answer
+        return await self._answer(lambda session: _capture(session, key, reference, authorization))
 
     async def cancel_capture(self, key: str, *, reference: str) -> CaptureAnswer:
-        with self._database.writing() as session:
-            capture = session.get(GatewayCapture, key)
-            if capture is None:
-                capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.CANCELLED)
-                session.add(capture)
-            answer = capture.answer
+        return await self._answer(lambda session: _cancel_capture(session, key, reference))
+
+    async def _answer(self, act: Callable[[Session], T]) -> T:
+        answer = await self._database.write(act)
         await asyncio.sleep(self._reply_delay_s)
         return answer
 
-    def books(self, reference: str) -> GatewayBooks:
-        with self._database.reading() as session:
-            holds = session.exec(select(GatewayHold).where(col(GatewayHold.reference) == reference)).all()
-            captures = session.exec(select(GatewayCapture).where(col(GatewayCapture.reference) == reference)).all()
-            return GatewayBooks(order_id=reference, holds=list(holds), captures=list(captures))
+    async def books(self, reference: str) -> GatewayBooks:
+        return await self._database.read(lambda session: _books(session, reference))
 
     def routes(self) -> APIRouter:
         router = APIRouter(prefix="/gateway", tags=["gateway simulator"])
@@ -135,7 +122,7 @@ class PaymentGatewaySimulator:
         @router.get("/books/{order_id}")
         async def read_books(order_id: str) -> GatewayBooks:
             """What the gateway's own books say about an order; an order it never heard of has none."""
-            return self.books(order_id)
+            return await self.books(order_id)
 
         return router
 
@@ -163,7 +150,8 @@ def _authorization_answer(state: HoldState) -> AuthorizationAnswer:
             return AuthorizationAnswer.HELD  # as it was answered then, whatever became of the hold since
 
 
-def _void(session: Session, hold: GatewayHold | None, key: str, reference: str) -> Voided:
+def _void(session: Session, key: str, reference: str) -> Voided:
+    hold = session.get(GatewayHold, key)
     if hold is None:
         session.add(GatewayHold(key=key, reference=reference, state=HoldState.VOIDED))
         return Voided(VoidAnswer.NOTHING_HELD)
@@ -175,8 +163,34 @@ def _void(session: Session, hold: GatewayHold | None, key: str, reference: str) 
     return Voided(VoidAnswer(hold.state), hold.amount_minor, hold.currency)
 
 
-def _capture(hold: GatewayHold, capture: GatewayCapture) -> None:
+def _capture(session: Session, key: str, reference: str, authorization: str) -> CaptureAnswer:
+    capture = session.get(GatewayCapture, key)
+    if capture is None:
+        capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.NOT_HELD)
+        hold = session.get(GatewayHold, authorization)
+        if hold is not None and hold.state is HoldState.HELD:
+            _take(hold, capture)
+            session.add(hold)
+        session.add(capture)
+    return capture.answer
+
+
+def _take(hold: GatewayHold, capture: GatewayCapture) -> None:
     if hold.expires_before_capture:
         hold.state, capture.answer = HoldState.EXPIRED, CaptureAnswer.EXPIRED
         return
     hold.state, capture.answer, capture.amount_minor = HoldState.CAPTURED, CaptureAnswer.CAPTURED, hold.amount_minor
+
+
+def _cancel_capture(session: Session, key: str, reference: str) -> CaptureAnswer:
+    capture = session.get(GatewayCapture, key)
+    if capture is None:
+        capture = GatewayCapture(key=key, reference=reference, answer=CaptureAnswer.CANCELLED)
+        session.add(capture)
+    return capture.answer
+
+
+def _books(session: Session, reference: str) -> GatewayBooks:
+    holds = session.exec(select(GatewayHold).where(col(GatewayHold.reference) == reference)).all()
+    captures = session.exec(select(GatewayCapture).where(col(GatewayCapture.reference) == reference)).all()
+    return GatewayBooks(order_id=reference, holds=list(holds), captures=list(captures))

@@ -23,7 +23,6 @@ def create_app(*, database_url: str, feed_urls: dict[str, str], rabbitmq_url: st
         ConsumerProcess(
             taker=Relay(publisher, database, tuple(feed_urls)),
             database=database,
-            tables=(),
             transport=FeedTransport(feeds),
             feeds=feeds,
             on_stop=close,

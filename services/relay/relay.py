@@ -6,6 +6,7 @@ consumers notice, and never leaves one out. The log is the outbox: a broker that
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -13,10 +14,14 @@ import structlog
 from contracts.events import PublicEvent
 from messaging.port import Cursor, Page
 from services.kernel.consumer.cursors import cursor_at, forget_cursor, move_cursor
-from services.kernel.consumer.not_now import not_now_if_busy
+from services.kernel.consumer.not_now import read_or_not_now, write_or_not_now
+from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
+from services.kernel.schema import Schema
 
 _GENERATION = 1
+
+RELAY_SCHEMA = Schema(CONSUMER_TABLES, "relay_0001", Path(__file__).parent / "migrations")
 
 
 class Publisher(Protocol):
@@ -42,28 +47,26 @@ class Relay:
         self._last_published: dict[str, Cursor] = {}
         self._log = structlog.get_logger().bind(consumer=self.name)
 
-    def cursor(self, service: str) -> Cursor:
-        with not_now_if_busy(), self._database.reading() as session:
-            return cursor_at(session, _GENERATION, service)
+    async def cursor(self, service: str) -> Cursor:
+        return await read_or_not_now(self._database, lambda session: cursor_at(session, _GENERATION, service))
 
     async def take(self, page: Page) -> bool:
-        cursor = self.cursor(page.service)
+        cursor = await self.cursor(page.service)
         if not page.follows(cursor):
             return False
         fresh = [event for event in page.events if event.position > cursor.position]
         if fresh:
             await self._publisher.publish(fresh, self._predecessor(page, cursor))
             self._last_published[page.service] = Cursor(page.log_id, fresh[-1].position)
-        with not_now_if_busy(), self._database.writing() as session:
-            move_cursor(session, _GENERATION, page.service, Cursor(page.log_id, max(page.position, cursor.position)))
+        to = Cursor(page.log_id, max(page.position, cursor.position))
+        await write_or_not_now(self._database, lambda session: move_cursor(session, _GENERATION, page.service, to))
         return True
 
     async def replaced(self, service: str) -> None:
         """Publishes that log from its start, under its new id."""
         self._log.warning("log replaced", source=service)
         self._last_published.pop(service, None)
-        with not_now_if_busy(), self._database.writing() as session:
-            forget_cursor(session, _GENERATION, service)
+        await write_or_not_now(self._database, lambda session: forget_cursor(session, _GENERATION, service))
 
     def _predecessor(self, page: Page, cursor: Cursor) -> int:
         last = self._last_published.get(page.service)

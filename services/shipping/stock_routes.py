@@ -25,16 +25,18 @@ def stock_routes(database: Database) -> APIRouter:
     @router.get("")
     async def list_stock() -> list[StockView]:
         """Every SKU that was ever received."""
-        with database.reading() as session:
-            skus = [stream.removeprefix(STOCK.prefix) for stream in event_log.streams(session, STOCK.prefix)]
-            return [_view(session, sku, None) for sku in skus]
+        return await database.read(_all)
 
     @router.get("/{sku}")
     async def read_stock(sku: str, version: Version = None) -> StockView:
-        with database.reading() as session:
-            return _view(session, sku, version)
+        return await database.read(lambda session: _view(session, sku, version))
 
     return router
+
+
+def _all(session: Session) -> list[StockView]:
+    skus = [stream.removeprefix(STOCK.prefix) for stream in event_log.streams(session, STOCK.prefix)]
+    return [_view(session, sku, None) for sku in skus]
 
 
 def _view(session: Session, sku: str, version: int | None) -> StockView:

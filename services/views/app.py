@@ -11,7 +11,6 @@ from services.kernel.consumer.read_model import ReadModel
 from services.kernel.database import Database
 from services.views import projection
 from services.views.routes import view_routes
-from services.views.tables import VIEW_TABLES
 
 NAME = "views"
 SERVICES = ("order", "payment", "shipping")
@@ -42,7 +41,6 @@ def create_app(
         ConsumerProcess(
             taker=read_model,
             database=database,
-            tables=VIEW_TABLES,
             transport=wired.transport,
             feeds=wired.feeds,
             dead_letters=dead_letters,

@@ -21,37 +21,31 @@ def view_routes(database: Database) -> APIRouter:
     @router.get("/views/orders")
     async def list_orders(query: Annotated[OrderQuery, Query()]) -> OrderPage:
         """The orders, newest first. A page stays what it is while orders arrive."""
-        with database.reading() as session:
-            return order_queries.list_orders(session, query)
+        return await database.read(lambda session: order_queries.list_orders(session, query))
 
     @router.get("/views/orders/{order_id}")
     async def read_order(order_id: UUID, at: At = None) -> OrderView:
         """One order as all services tell of it, now or as of a past moment."""
-        with database.reading() as session:
-            return order_queries.read_order(session, order_id, at)
+        return await database.read(lambda session: order_queries.read_order(session, order_id, at))
 
     @router.get("/views/orders/{order_id}/events")
     async def read_events(order_id: UUID) -> OrderEvents:
         """All services' events about an order, in causal order; none for an unknown one."""
-        with database.reading() as session:
-            return order_queries.read_events(session, order_id)
+        return await database.read(lambda session: order_queries.read_events(session, order_id))
 
     @router.get("/stock")
     async def list_stock() -> list[StockView]:
         """Every SKU that was ever received."""
-        with database.reading() as session:
-            return ledger_queries.list_stock(session)
+        return await database.read(ledger_queries.list_stock)
 
     @router.get("/stock/{sku}")
     async def read_stock(sku: str, at: At = None) -> StockView:
         """The stock of one SKU, now or as of a past moment."""
-        with database.reading() as session:
-            return ledger_queries.read_stock(session, sku, at)
+        return await database.read(lambda session: ledger_queries.read_stock(session, sku, at))
 
     @router.get("/money")
     async def list_money() -> list[MoneyView]:
         """All payments, by currency."""
-        with database.reading() as session:
-            return ledger_queries.list_money(session)
+        return await database.read(ledger_queries.list_money)
 
     return router

@@ -1,6 +1,7 @@
 """The read model's tables. Every row carries its generation, as the first part of its key (consumer/read_model.py)."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DDL, JSON, Index, Text, event, text
@@ -8,13 +9,19 @@ from sqlmodel import Column, Field, SQLModel
 
 from contracts.sagas import Cause
 from contracts.views import OrderStatus, ShipmentStatus
-from services.kernel.database import UtcTime
+from services.kernel.columns import BigInt, Ordered, UtcTime, one_of
+from services.kernel.consumer.tables import CONSUMER_TABLES
+from services.kernel.schema import Schema
 
 
 def _list_of(orders: str, *filters: str) -> Index:
     """The listed orders that the filters select, by age."""
-    listed = "placed_at IS NOT NULL" + (" AND cause IS NOT NULL" if "cause" in filters else "")
-    return Index(orders, "generation", *filters, "placed_at", "order_id", sqlite_where=text(listed))
+    listed = text("placed_at IS NOT NULL" + (" AND cause IS NOT NULL" if "cause" in filters else ""))
+    columns = ("generation", *filters, "placed_at", "order_id")
+    return Index(orders, *columns, sqlite_where=listed, postgresql_where=listed)
+
+
+_OF_STOCK = text("sku IS NOT NULL")
 
 
 class OrderRow(SQLModel, table=True):
@@ -33,17 +40,17 @@ class OrderRow(SQLModel, table=True):
     )
 
     generation: int = Field(primary_key=True)
-    order_id: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True, sa_type=Ordered)
     saga_id: str | None = None
     customer_id: str | None = None
     currency: str | None = None
-    total_minor: int | None = None
+    total_minor: int | None = Field(default=None, sa_type=BigInt)
     placed_at: datetime | None = Field(default=None, sa_type=UtcTime)
-    status: OrderStatus
-    cause: Cause | None = None
+    status: OrderStatus = Field(sa_type=one_of(OrderStatus))
+    cause: Cause | None = Field(default=None, sa_type=one_of(Cause))
     holds: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """By authorization: later payment events name nothing else, and the books need to know its amount."""
-    shipment: ShipmentStatus
+    shipment: ShipmentStatus = Field(sa_type=one_of(ShipmentStatus))
 
 
 class StockRow(SQLModel, table=True):
@@ -52,12 +59,12 @@ class StockRow(SQLModel, table=True):
     __tablename__ = "view_stock"
 
     generation: int = Field(primary_key=True)
-    sku: str = Field(primary_key=True)
-    received: int = 0
-    on_hand: int = 0
-    booked: int = 0
-    dispatched: int = 0
-    returned: int = 0
+    sku: str = Field(primary_key=True, sa_type=Ordered)
+    received: int = Field(default=0, sa_type=BigInt)
+    on_hand: int = Field(default=0, sa_type=BigInt)
+    booked: int = Field(default=0, sa_type=BigInt)
+    dispatched: int = Field(default=0, sa_type=BigInt)
+    returned: int = Field(default=0, sa_type=BigInt)
 
 
 class MoneyRow(SQLModel, table=True):
@@ -66,12 +73,12 @@ class MoneyRow(SQLModel, table=True):
     __tablename__ = "view_money"
 
     generation: int = Field(primary_key=True)
-    currency: str = Field(primary_key=True)
-    authorized_minor: int = 0
-    captured_minor: int = 0
-    voided_minor: int = 0
-    expired_minor: int = 0
-    held_minor: int = 0
+    currency: str = Field(primary_key=True, sa_type=Ordered)
+    authorized_minor: int = Field(default=0, sa_type=BigInt)
+    captured_minor: int = Field(default=0, sa_type=BigInt)
+    voided_minor: int = Field(default=0, sa_type=BigInt)
+    expired_minor: int = Field(default=0, sa_type=BigInt)
+    held_minor: int = Field(default=0, sa_type=BigInt)
 
 
 class ViewedEventRow(SQLModel, table=True):
@@ -80,14 +87,16 @@ class ViewedEventRow(SQLModel, table=True):
     __tablename__ = "view_events"
     __table_args__ = (
         Index("view_events_by_subject", "generation", "subject", "service", "position"),
-        Index("view_events_by_sku", "generation", "sku", "position", sqlite_where=text("sku IS NOT NULL")),
+        Index(
+            "view_events_by_sku", "generation", "sku", "position", sqlite_where=_OF_STOCK, postgresql_where=_OF_STOCK
+        ),
     )
 
     generation: int = Field(primary_key=True)
     service: str = Field(primary_key=True)
-    position: int = Field(primary_key=True)
+    position: int = Field(primary_key=True, sa_type=BigInt)
     stream: str
-    streamversion: int
+    streamversion: int = Field(sa_type=BigInt)
     type: str
     subject: str
     sku: str | None = None
@@ -98,6 +107,8 @@ class ViewedEventRow(SQLModel, table=True):
 
 
 VIEW_TABLES: tuple[type[SQLModel], ...] = (OrderRow, StockRow, MoneyRow, ViewedEventRow)
+
+VIEW_SCHEMA = Schema((*CONSUMER_TABLES, *VIEW_TABLES), "views_0001", Path(__file__).parent / "migrations")
 
 _EXPECTED = {
     "view_orders_all": "1000000 1000000 1 1",

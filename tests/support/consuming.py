@@ -12,6 +12,7 @@ from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
 from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
+from tests.support.databases import Databases
 
 
 class TakenRow(SQLModel, table=True):
@@ -49,9 +50,8 @@ class Recorder:
 class Consuming:
     """A consumer with a database of its own."""
 
-    def __init__(self, database_url: str, name: str = "recorder", services: tuple[str, ...] = ("order",)) -> None:
-        self.database = Database(database_url)
-        self.database.create_tables((*CONSUMER_TABLES, TakenRow))
+    def __init__(self, databases: Databases, name: str = "recorder", services: tuple[str, ...] = ("order",)) -> None:
+        self.database = Database(databases.url("consumer", (*CONSUMER_TABLES, TakenRow)))
         self.recorder = Recorder()
         self.dead_letters = TableOfDeadLetters(self.database)
         self._name = name

@@ -24,6 +24,7 @@ from services.order.app import create_app as order_app
 from services.payment.app import create_app as payment_app
 from services.shipping.app import create_app as shipping_app
 from services.views.app import create_app as views_app
+from tests.support.databases import sqlite_database
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
 from tests.support.gate import Gate, Hold, Moment
@@ -163,7 +164,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
     stock_file.write_text(f"[stock]\nBOOK-1 = {STOCK}\n")
 
     def database(name: str) -> str:
-        return f"sqlite:///{folder / name}.db"
+        return sqlite_database(folder, name)
 
     async with AsyncExitStack() as stack:
         environment = await stack.enter_async_context(dev_server())

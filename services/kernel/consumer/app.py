@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
-from sqlmodel import SQLModel
 from starlette.responses import Response
 
 from contracts.wire import Problem
@@ -24,7 +23,6 @@ from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.operator_routes import dead_letter_routes, rebuild_route
 from services.kernel.consumer.progress import progress_routes
 from services.kernel.consumer.read_model import ReadModel
-from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
 from services.kernel.errors import TryLater
 
@@ -40,7 +38,6 @@ class ConsumerProcess:
 
     taker: Taker
     database: Database
-    tables: tuple[type[SQLModel], ...]
     transport: Transport
     feeds: Feeds
     dead_letters: DeadLetters | None = None
@@ -52,15 +49,17 @@ class ConsumerProcess:
 
 
 def create_consumer_app(process: ConsumerProcess) -> FastAPI:
-    """The consumer as an ASGI app. It reads no environment, and touches its database only when it is started."""
+    """The consumer as an ASGI app. It reads no environment, and touches its database only when it is started.
+
+    The database's tables must be there by then (services/kernel/schema.py).
+    """
     taker = process.taker
     following = Following(process.transport, taker)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        process.database.create_tables((*CONSUMER_TABLES, *process.tables))
         if isinstance(taker, ReadModel):
-            taker.open()
+            await taker.open()
         tasks = [asyncio.create_task(run()) for run in (following.run, *map(_kept_up, process.alongside))]
         yield
         for task in tasks:

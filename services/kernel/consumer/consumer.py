@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlmodel import Session
@@ -23,7 +25,7 @@ from contracts.events import PublicEvent
 from messaging.port import Cursor, DeadLetter, DeadLetters, NotNow, Page
 from messaging.reasons import reason_of
 from services.kernel.consumer.cursors import cursor_at, forget_cursor, move_cursor
-from services.kernel.consumer.not_now import not_now_if_busy
+from services.kernel.consumer.not_now import read_or_not_now, write_or_not_now
 from services.kernel.consumer.set_aside import (
     forget_service,
     park,
@@ -40,6 +42,7 @@ ATTEMPTS = 3
 """How often an event is tried before it becomes a dead letter."""
 _PAUSE_S = 0.05
 
+T = TypeVar("T")
 Apply = Callable[[Session, PublicEvent, int], None]
 """Takes one event into a generation of the read model, within the transaction."""
 
@@ -67,13 +70,20 @@ class Consumer:
         apply: Apply,
         dead_letters: DeadLetters,
         generation: int = 1,
+        on_taken: Callable[[], None] = lambda: None,
     ) -> None:
+        """Is to be read from its start, or from where it once got to.
+
+        Args:
+            on_taken: called when events were taken, and their effect is committed.
+        """
         self._name = name
         self._services = services
         self._database = database
         self._apply = apply
         self._dead_letters = dead_letters
         self.generation = generation
+        self._on_taken = on_taken
         # One page or replay at a time. Only letters that lie at a broker make others wait for longer than a moment.
         self._turn = asyncio.Lock()
         self._log = structlog.get_logger().bind(consumer=name)
@@ -86,9 +96,8 @@ class Consumer:
     def services(self) -> tuple[str, ...]:
         return self._services
 
-    def cursor(self, service: str) -> Cursor:
-        with not_now_if_busy(), self._database.reading() as session:
-            return cursor_at(session, self.generation, service)
+    async def cursor(self, service: str) -> Cursor:
+        return await self._read(lambda session: cursor_at(session, self.generation, service))
 
     async def replaced(self, service: str) -> None:
         """Begins anew with that log. What is applied twice by it is for `apply` to notice."""
@@ -97,27 +106,24 @@ class Consumer:
             # What was put aside were events of the former log. First the letters: dying in between, it is told again.
             letters = await self._dead_letters.letters()
             await self._dead_letters.remove([letter for letter in letters if letter.is_of(self.generation, service)])
-            with not_now_if_busy(), self._database.writing() as session:
-                forget_service(session, self.generation, service)
-                forget_cursor(session, self.generation, service)
+            await self._write(partial(self._forget, service))
 
     async def take(self, page: Page) -> bool:
         async with self._turn:
-            cursor = self.cursor(page.service)
+            cursor = await self.cursor(page.service)
             if not page.follows(cursor):
                 return False
             fresh = [event for event in page.events if event.position > cursor.position]
             end = Cursor(page.log_id, max(page.position, cursor.position))
-            if self._take_together(page.service, fresh, end):
+            if await self._take_together(page.service, fresh, end):
                 return True
             for event in fresh:
                 await self._take_alone(event)
-            self._move(page.service, end)
+            await self._move(page.service, end)
             return True
 
     async def parked(self) -> list[ParkedStreamRow]:
-        with not_now_if_busy(), self._database.reading() as session:
-            return parked_streams(session, self.generation)
+        return await self._read(lambda session: parked_streams(session, self.generation))
 
     async def replay(self, service: str, stream: str) -> Replayed:
         """Takes the dead letters of a parked stream, in order, until one cannot be taken again.
@@ -140,58 +146,55 @@ class Consumer:
             NotNow: as for `replay`. The event may be dropped nevertheless; `replay` then goes on behind it.
         """
         async with self._turn:
-            with not_now_if_busy(), self._database.writing() as session:
-                row = parked_stream(session, self.generation, service, stream)
-                if row.next_version != version:
-                    raise Conflict("OTHER_VERSION", f"stream {stream} is parked at version {row.next_version}")
-                self._log.warning("event dropped", source=service, stream=stream, version=version)
-                remember_dropped(session, row)
-                row.next_version += 1
-                session.add(row)
+            await self._write(partial(self._drop, service, stream, version))
+            self._log.warning("event dropped", source=service, stream=stream, version=version)
             return await self._replay(service, stream)
 
-    def _take_together(self, service: str, events: Sequence[PublicEvent], end: Cursor) -> bool:
+    async def _take_together(self, service: str, events: Sequence[PublicEvent], end: Cursor) -> bool:
         """All of a page in one transaction, which is fast. False, and no effect, where that cannot be."""
+
+        def apply_all(session: Session) -> bool:
+            aside = set_aside(session, self.generation, service)
+            if any(aside.parked(event) for event in events):
+                return False
+            # Read again under the write lock: another process of this consumer may have been faster.
+            at = cursor_at(session, self.generation, service)
+            for event in events:
+                if event.position > at.position and not aside.is_done_with(event):
+                    self._apply(session, event, self.generation)
+            move_cursor(session, self.generation, service, _further(at, end))
+            return True
+
         try:
-            with not_now_if_busy(), self._database.writing() as session:
-                aside = set_aside(session, self.generation, service)
-                if any(aside.parked(event) for event in events):
-                    return False
-                # Read again under the write lock: another process of this consumer may have been faster.
-                at = cursor_at(session, self.generation, service)
-                for event in events:
-                    if event.position > at.position and not aside.is_done_with(event):
-                        self._apply(session, event, self.generation)
-                move_cursor(session, self.generation, service, _further(at, end))
+            taken = await self._write(apply_all)
         except NotNow:
             raise
         except Exception:
             # Whatever it is, the events are now tried one by one, and it shows again.
             return False
-        return True
+        if taken:
+            self._on_taken()
+        return taken
 
     async def _take_alone(self, event: PublicEvent) -> None:
-        with not_now_if_busy(), self._database.reading() as session:
-            parked = set_aside(session, self.generation, event.service).parked(event)
+        aside = await self._read(lambda session: set_aside(session, self.generation, event.service))
+        parked = aside.parked(event)
         if parked:
             await self._put_aside(event, f"waits behind version {parked.next_version}, which could not be taken")
-            self._move(event.service, Cursor(event.logid, event.position))
+            await self._move(event.service, Cursor(event.logid, event.position))
             return
         reason = await self._attempt(event)
         if reason is None:
             return
         # First the letter, then the cursor: a crash in between brings the event again, never loses it.
         await self._put_aside(event, reason)
-        with not_now_if_busy(), self._database.writing() as session:
-            park(session, self.generation, event, reason)
-            move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
+        await self._write(partial(self._park, event, reason))
 
     async def _attempt(self, event: PublicEvent) -> str | None:
         """Why it could not be taken, if it could not."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with not_now_if_busy(), self._database.writing() as session:
-                    self._apply_once(session, event)
+                await self._write(partial(self._apply_once, event))
             except NotNow:
                 raise
             except Exception as error:
@@ -200,10 +203,11 @@ class Consumer:
                     return reason_of(error)
                 await asyncio.sleep(_PAUSE_S)
             else:
+                self._on_taken()
                 return None
         raise AssertionError("unreachable")
 
-    def _apply_once(self, session: Session, event: PublicEvent) -> None:
+    def _apply_once(self, event: PublicEvent, session: Session) -> None:
         """Applies the event and moves the cursor, unless it was taken before, in whichever way."""
         if event.position <= cursor_at(session, self.generation, event.service).position:
             return
@@ -215,15 +219,14 @@ class Consumer:
         await self._dead_letters.put(DeadLetter(event, reason, datetime.now(UTC), self.generation))
 
     async def _replay(self, service: str, stream: str) -> Replayed:
-        with not_now_if_busy(), self._database.reading() as session:
-            next_version = parked_stream(session, self.generation, service, stream).next_version
+        parked = await self._read(lambda session: parked_stream(session, self.generation, service, stream))
         letters = await self._dead_letters.letters()
         mine = [letter for letter in letters if letter.is_of(self.generation, service, stream)]
         mine.sort(key=lambda letter: letter.event.streamversion)
-        done = [letter for letter in mine if letter.event.streamversion < next_version]
+        done = [letter for letter in mine if letter.event.streamversion < parked.next_version]
         taken = 0
         for letter in mine[len(done) :]:
-            reason = self._take_letter(letter)
+            reason = await self._take_letter(letter)
             if reason is not None:
                 await self._dead_letters.remove(done)
                 return Replayed(service, stream, taken, reason)
@@ -231,34 +234,64 @@ class Consumer:
             taken += 1
         # Together, because a broker's queue is read whole for it. A crash before it is covered by `next_version`.
         await self._dead_letters.remove(done)
-        with not_now_if_busy(), self._database.writing() as session:
-            row = parked_stream(session, self.generation, service, stream)
-            row.resumed_at = datetime.now(UTC)
-            session.add(row)
+        await self._write(partial(self._resume, service, stream))
         self._log.info("stream goes on", source=service, stream=stream, taken=taken)
         return Replayed(service, stream, taken, None)
 
-    def _take_letter(self, letter: DeadLetter) -> str | None:
+    async def _take_letter(self, letter: DeadLetter) -> str | None:
         event = letter.event
+
+        def apply_and_go_on(session: Session) -> None:
+            self._apply(session, event, self.generation)
+            row = parked_stream(session, self.generation, event.service, event.stream)
+            row.next_version = event.streamversion + 1
+            session.add(row)
+
         try:
-            with not_now_if_busy(), self._database.writing() as session:
-                self._apply(session, event, self.generation)
-                row = parked_stream(session, self.generation, event.service, event.stream)
-                row.next_version = event.streamversion + 1
-                session.add(row)
+            await self._write(apply_and_go_on)
         except NotNow:
             raise
         except Exception as error:
             self._log.exception("event still parked", source=event.service, id=event.id, type=event.type)
-            with not_now_if_busy(), self._database.writing() as session:
-                park(session, self.generation, event, reason_of(error))
-            return reason_of(error)
+            reason = reason_of(error)
+            await self._write(lambda session: park(session, self.generation, event, reason))
+            return reason
+        self._on_taken()
         return None
 
-    def _move(self, service: str, to: Cursor) -> None:
-        with not_now_if_busy(), self._database.writing() as session:
+    async def _move(self, service: str, to: Cursor) -> None:
+        def move(session: Session) -> None:
             at = cursor_at(session, self.generation, service)
             move_cursor(session, self.generation, service, _further(at, to))
+
+        await self._write(move)
+
+    def _forget(self, service: str, session: Session) -> None:
+        forget_service(session, self.generation, service)
+        forget_cursor(session, self.generation, service)
+
+    def _drop(self, service: str, stream: str, version: int, session: Session) -> None:
+        row = parked_stream(session, self.generation, service, stream)
+        if row.next_version != version:
+            raise Conflict("OTHER_VERSION", f"stream {stream} is parked at version {row.next_version}")
+        remember_dropped(session, row)
+        row.next_version += 1
+        session.add(row)
+
+    def _park(self, event: PublicEvent, reason: str, session: Session) -> None:
+        park(session, self.generation, event, reason)
+        move_cursor(session, self.generation, event.service, Cursor(event.logid, event.position))
+
+    def _resume(self, service: str, stream: str, session: Session) -> None:
+        row = parked_stream(session, self.generation, service, stream)
+        row.resumed_at = datetime.now(UTC)
+        session.add(row)
+
+    async def _read(self, act: Callable[[Session], T]) -> T:
+        return await read_or_not_now(self._database, act)
+
+    async def _write(self, act: Callable[[Session], T]) -> T:
+        return await write_or_not_now(self._database, act)
 
 
 def _further(at: Cursor, to: Cursor) -> Cursor:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel
+from sqlmodel import Session
 from starlette.responses import Response
 
 from messaging.feed import Feeds, LogReplaced
@@ -46,9 +47,7 @@ def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "
     async def progress() -> Progress:
         found = await asyncio.gather(*(_of_source(taker, feeds, service) for service in taker.services))
         sources = dict(zip(taker.services, found, strict=True))
-        with database.reading() as session:
-            generation = active_generation(session)
-            parked = len(parked_streams(session, generation))
+        generation, parked = await database.read(_generation_and_parked)
         failure = following.failure or (taker.failure if isinstance(taker, ReadModel) else None)
         return Progress(
             status=_status(failure, sources),
@@ -78,8 +77,13 @@ def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "
     return router
 
 
+def _generation_and_parked(session: Session) -> tuple[int, int]:
+    generation = active_generation(session)
+    return generation, len(parked_streams(session, generation))
+
+
 async def _of_source(taker: Taker, feeds: Feeds, service: str) -> SourceProgress:
-    cursor = taker.cursor(service)
+    cursor = await taker.cursor(service)
     try:
         async with asyncio.timeout(_ASK_WITHIN_S):
             head = (await feeds.of(service).read(cursor, limit=1)).head

@@ -23,7 +23,7 @@ from messaging.port import Cursor, DeadLetters, NotNow, Page
 from messaging.reasons import reason_of
 from services.kernel.consumer import generations
 from services.kernel.consumer.consumer import Apply, Consumer
-from services.kernel.consumer.not_now import not_now_if_busy
+from services.kernel.consumer.not_now import read_or_not_now, write_or_not_now
 from services.kernel.database import Database
 
 CHUNK = 500
@@ -62,12 +62,10 @@ class ReadModel:
         """Why the last rebuild failed, if it did."""
         self._log = structlog.get_logger().bind(consumer=name)
 
-    def open(self) -> None:
-        """To be called once, when the tables exist and the event loop runs."""
-        with self._database.writing() as session:
-            generations.ensure_active(session)
-        with self._database.reading() as session:
-            self._active = self._generation(generations.active_generation(session))
+    async def open(self) -> None:
+        """To be called once."""
+        await self._database.write(generations.ensure_active)
+        self._active = self._generation(await self._database.read(generations.active_generation))
         self._forgetting = asyncio.create_task(self._forget_retired())
 
     async def close(self) -> None:
@@ -95,8 +93,8 @@ class ReadModel:
     def services(self) -> tuple[str, ...]:
         return self._services
 
-    def cursor(self, service: str) -> Cursor:
-        return self.active.cursor(service)
+    async def cursor(self, service: str) -> Cursor:
+        return await self.active.cursor(service)
 
     async def take(self, page: Page) -> bool:
         return await self.active.take(page)
@@ -104,7 +102,7 @@ class ReadModel:
     async def replaced(self, service: str) -> None:
         # Two logs may be replaced at once. One rebuild serves both; the second one is told after it.
         try:
-            await self._feeds.of(service).read(self.cursor(service), limit=1)
+            await self._feeds.of(service).read(await self.cursor(service), limit=1)
         except LogReplaced:
             self._log.warning("log replaced, rebuilding", source=service)
             # Whoever waits may be cancelled, by a lost connection for instance. The rebuild goes on.
@@ -147,8 +145,8 @@ class ReadModel:
                         await self._catch_up(building, service)
                 await self._write(partial(generations.activate, generation=number))
             except BaseException as error:
-                with suppress(NotNow), not_now_if_busy(), self._database.writing() as session:
-                    generations.retire(session, number)
+                with suppress(NotNow):
+                    await write_or_not_now(self._database, partial(generations.retire, generation=number))
                 if not isinstance(error, _ReplacedAgain):
                     raise
             else:
@@ -169,8 +167,7 @@ class ReadModel:
     async def _forget_retired(self) -> None:
         """Deletes what retired generations have left, a few rows at a time. What fails is left for the next time."""
         try:
-            with not_now_if_busy(), self._database.reading() as session:
-                retired = generations.retired_generations(session)
+            retired = await read_or_not_now(self._database, generations.retired_generations)
             for generation in retired:
                 while await self._write(partial(self._forget_some, generation)):
                     await asyncio.sleep(0)
@@ -190,8 +187,7 @@ class ReadModel:
         pause = Pause()
         while True:
             try:
-                with not_now_if_busy(), self._database.writing() as session:
-                    return act(session)
+                return await write_or_not_now(self._database, act)
             except NotNow:
                 await pause.next()
 

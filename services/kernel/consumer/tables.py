@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, UniqueConstraint
 from sqlmodel import Column, Field, SQLModel
 
-from services.kernel.database import UtcTime
+from services.kernel.columns import BigInt, UtcTime, one_of
 
 
 class GenerationState(StrEnum):
@@ -23,7 +23,7 @@ class GenerationRow(SQLModel, table=True):
     __tablename__ = "generations"
 
     generation: int = Field(primary_key=True)
-    state: GenerationState
+    state: GenerationState = Field(sa_type=one_of(GenerationState))
     started_at: datetime = Field(sa_type=UtcTime)
     active_since: datetime | None = Field(default=None, sa_type=UtcTime)
 
@@ -36,7 +36,7 @@ class CursorRow(SQLModel, table=True):
     generation: int = Field(primary_key=True)
     service: str = Field(primary_key=True)
     log_id: str
-    position: int
+    position: int = Field(sa_type=BigInt)
     moved_at: datetime = Field(sa_type=UtcTime)
 
 
@@ -49,7 +49,7 @@ class ParkedStreamRow(SQLModel, table=True):
     service: str = Field(primary_key=True)
     stream: str = Field(primary_key=True)
     log_id: str
-    next_version: int
+    next_version: int = Field(sa_type=BigInt)
     """Of the event to be taken next. Those below it are done with."""
     reason: str
     since: datetime = Field(sa_type=UtcTime)
@@ -65,7 +65,7 @@ class DroppedEventRow(SQLModel, table=True):
     service: str = Field(primary_key=True)
     log_id: str = Field(primary_key=True)
     stream: str = Field(primary_key=True)
-    version: int = Field(primary_key=True)
+    version: int = Field(primary_key=True, sa_type=BigInt)
 
 
 class DeadLetterRow(SQLModel, table=True):
@@ -74,12 +74,12 @@ class DeadLetterRow(SQLModel, table=True):
     __tablename__ = "dead_letters"
     __table_args__ = (UniqueConstraint("generation", "service", "log_id", "stream", "version"),)
 
-    place: int | None = Field(default=None, primary_key=True)
+    place: int | None = Field(default=None, primary_key=True, sa_type=BigInt)
     generation: int
     service: str
     log_id: str
     stream: str
-    version: int
+    version: int = Field(sa_type=BigInt)
     event: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     reason: str
     at: datetime = Field(sa_type=UtcTime)

@@ -17,10 +17,10 @@ from messaging.feed import Feeds, FeedTransport, LogReader
 from messaging.port import Cursor, Page
 from messaging.rabbit.publisher import RabbitPublisher
 from messaging.rabbit.transport import RabbitTransport
-from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
 from services.relay.relay import Publisher, Relay
 from tests.integration.messaging.stage import OrderLog, Wires, running
+from tests.support.databases import sqlite_database
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import RABBITMQ_URL
 from tests.support.tcp_gate import TcpGate
@@ -68,8 +68,7 @@ class Rabbit:
             self.url, Feeds({"order": self.reader}), exchange=self.exchange, consumer=CONSUMER
         )
         self._channel = channel
-        self._database = Database(f"sqlite:///{folder}/relay.db")
-        self._database.create_tables(CONSUMER_TABLES)
+        self._database = Database(sqlite_database(folder, "relay"))
         self._spies = 0
 
     @classmethod
@@ -106,7 +105,11 @@ class Rabbit:
 
     async def has_relayed_all(self, log: OrderLog) -> None:
         last = (await log.events())[-1].position
-        await eventually(lambda: self.relay().cursor("order").position >= last)
+
+        async def has_relayed() -> bool:
+            return (await self.relay().cursor("order")).position >= last
+
+        await eventually(has_relayed)
 
     async def topic(self) -> AbstractExchange:
         """Declared the way it should be, or the broker would refuse it."""

@@ -18,6 +18,7 @@ from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
 from tests.support.builders import SagaCommands
+from tests.support.databases import sqlite_database
 from tests.support.service_client import SagaAt, Service
 
 
@@ -92,8 +93,7 @@ class Subject:
         self.attempts = 0
         self._wires = wires
         self._services = services
-        self._database = Database(f"sqlite:///{folder}/consumer.db")
-        self._database.create_tables((*CONSUMER_TABLES, TakenRow))
+        self._database = Database(sqlite_database(folder, "consumer", (*CONSUMER_TABLES, TakenRow)))
         self.dead_letters = wires.dead_letters(self._database)
 
     def close(self) -> None:
@@ -141,8 +141,8 @@ class _Around:
         self.name = taker.name
         self.services = taker.services
 
-    def cursor(self, service: str) -> Cursor:
-        return self._taker.cursor(service)
+    async def cursor(self, service: str) -> Cursor:
+        return await self._taker.cursor(service)
 
     async def take(self, page: Page) -> bool:
         return await self._taker.take(page)

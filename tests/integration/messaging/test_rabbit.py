@@ -336,7 +336,7 @@ class OneLogIsRebuilt:
         self.is_rebuilding = asyncio.Event()
         self.taken: list[str] = []
 
-    def cursor(self, service: str) -> Cursor:
+    async def cursor(self, service: str) -> Cursor:
         return Cursor("a-log", 0)
 
     async def take(self, page: Page) -> bool:

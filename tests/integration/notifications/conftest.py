@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ from services.order.app import create_app as create_order_app
 from services.payment.app import create_app as create_payment_app
 from services.shipping.app import create_app as create_shipping_app
 from tests.support.builders import SagaCommands
+from tests.support.databases import Databases
 from tests.support.http_server import served
 from tests.support.service_client import SagaAt, Service
 
@@ -25,7 +25,7 @@ from tests.support.service_client import SagaAt, Service
 class World:
     """The services, each with its own log."""
 
-    folder: Path
+    databases: Databases
     order: Service
     payment: Service
     shipping: Service
@@ -36,7 +36,7 @@ class World:
         return {name: str(service.http.base_url) for name, service in named.items()}
 
     def database_url(self, name: str) -> str:
-        return f"sqlite:///{self.folder}/{name}.db"
+        return self.databases.url(name)
 
 
 @dataclass
@@ -137,27 +137,27 @@ async def notifications_of(world: World, sender: FallibleSender) -> AsyncIterato
 
 
 @asynccontextmanager
-async def services_in(folder: Path) -> AsyncIterator[World]:
-    """The three services, served over HTTP, with their databases in the folder."""
+async def services_on(databases: Databases) -> AsyncIterator[World]:
+    """The three services, served over HTTP, on databases of their own."""
     apps = (
-        create_order_app(database_url=f"sqlite:///{folder}/order.db", fault_injection=False),
+        create_order_app(database_url=databases.url("order"), fault_injection=False),
         create_payment_app(
-            database_url=f"sqlite:///{folder}/payment.db",
-            gateway_database_url=f"sqlite:///{folder}/gateway.db",
+            database_url=databases.url("payment"),
+            gateway_database_url=databases.url("gateway"),
             fault_injection=False,
         ),
-        create_shipping_app(database_url=f"sqlite:///{folder}/shipping.db", stock_file=None, fault_injection=False),
+        create_shipping_app(database_url=databases.url("shipping"), stock_file=None, fault_injection=False),
     )
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_of(app)) for app in apps]
         order, payment, shipping = map(Service, clients)
-        yield World(folder, order, payment, shipping)
+        yield World(databases, order, payment, shipping)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(databases: Databases) -> AsyncIterator[World]:
     """Services of the test's own. They take seconds to stop, because of the readers that wait for their feeds."""
-    async with services_in(tmp_path) as world:
+    async with services_on(databases) as world:
         yield world
 
 

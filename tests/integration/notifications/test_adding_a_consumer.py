@@ -45,7 +45,8 @@ async def dispatch(world: World, sku: str, quantity: int) -> None:
 
 async def test_shown_consumer_when_the_log_is_replaced_counts_every_unit_once(world: World, shown: ModuleType) -> None:
     sku = await receive(world.shipping, 10)
-    app = shown.create_app(database_url=world.database_url("sales"), feed_urls=world.feed_urls)
+    sales_url = world.databases.url("sales", shown.SCHEMA.tables)
+    app = shown.create_app(database_url=sales_url, feed_urls=world.feed_urls)
 
     async with client_of(app) as http:
 
@@ -58,7 +59,7 @@ async def test_shown_consumer_when_the_log_is_replaced_counts_every_unit_once(wo
         await dispatch(world, sku, 3)
         await eventually(lambda: has_sold(5))
 
-        log, mine = Database(world.database_url("shipping")), Database(world.database_url("sales"))
+        log, mine = Database(world.database_url("shipping")), Database(sales_url)
         with log.writing() as session:
             renewed = event_log.renew_log_id(session)
         await dispatch(world, sku, 1)

@@ -10,16 +10,21 @@ from tests.integration.notifications.conftest import (
     SagaInTheWorld,
     World,
     notifications_of,
-    services_in,
+    services_on,
 )
+from tests.support.databases import databases_on
 from tests.support.eventually import eventually
 from tests.support.stock import receive
 
 
 @pytest.fixture(scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with services_in(tmp_path_factory.mktemp("world")) as world:
-        yield world
+async def world(
+    back_end: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    server = request.getfixturevalue("postgres_server") if back_end == "postgres" else None
+    with databases_on(tmp_path_factory.mktemp("world"), server) as databases:
+        async with services_on(databases) as world:
+            yield world
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from contracts.sagas import Cause
 from services.kernel.database import Database
 from services.notifications.recording import record
 from services.notifications.sender import Sending
-from services.notifications.tables import NOTIFICATION_TABLES
 from tests.integration.notifications.conftest import FallibleSender
+from tests.support.databases import Databases
 from tests.support.eventually import eventually
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,9 +42,8 @@ REJECTED = an_event("order", OrderRejected(cause=Cause.FAILED), version=2, after
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/notifications.db")
-    database.create_tables(NOTIFICATION_TABLES)
+def database(databases: Databases) -> Iterator[Database]:
+    database = Database(databases.url("notifications"))
     yield database
     database.close()
 

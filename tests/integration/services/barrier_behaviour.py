@@ -25,7 +25,7 @@ class BarrierBehaviour:
 
     @pytest.fixture
     def database_urls(self) -> tuple[str, str, str]:
-        """Of three fresh databases."""
+        """Of three fresh databases: of the order service, of the payment service and of the gateway."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -39,13 +39,14 @@ class BarrierBehaviour:
         async with AsyncExitStack() as stack:
             slow, fast = [
                 await stack.enter_async_context(in_memory(payment_app(database_urls, gateway_reply_delay_s=delay_s)))
-                for delay_s in (0.05, 0)
+                for delay_s in (0.5, 0)
             ]
             yield slow, fast
 
     @pytest.fixture
-    def payment(self, payments: tuple[Service, Service]) -> Service:
-        return payments[0]
+    async def payment(self, database_urls: tuple[str, str, str]) -> AsyncIterator[Service]:
+        async with in_memory(payment_app(database_urls, gateway_reply_delay_s=0.02)) as service:
+            yield service
 
     async def test_action_when_sent_again_then_the_stored_reply_comes_back(self, order: Service) -> None:
         saga = SagaAt(order)

@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
 
 from tests.integration.services.barrier_behaviour import BarrierBehaviour
+from tests.support.databases import Databases
 
 
-class TestBarrierOnSqlite(BarrierBehaviour):
+class TestBarrier(BarrierBehaviour):
     @pytest.fixture
-    def database_urls(self, tmp_path: Path) -> tuple[str, str, str]:
-        first, second, third = (f"sqlite:///{tmp_path}/{name}.db" for name in ("order", "payment", "gateway"))
-        return first, second, third
+    def database_urls(self, databases: Databases) -> tuple[str, str, str]:
+        return databases.url("order"), databases.url("payment"), databases.url("gateway")

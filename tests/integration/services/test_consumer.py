@@ -1,6 +1,6 @@
 """A consumer takes each event once, in order, whatever it is handed; and parks what it cannot take."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,11 +8,14 @@ from contracts.events import OrderPlaced, PublicEvent
 from messaging.port import Cursor, DeadLetter, NotNow
 from services.kernel.errors import Conflict, NotFound, TryLater
 from tests.support.consuming import Consuming, fact, page, versions
+from tests.support.databases import Databases
 
 
 @pytest.fixture
-def consuming(tmp_path: Path) -> Consuming:
-    return Consuming(f"sqlite:///{tmp_path}/consumer.db")
+def consuming(databases: Databases) -> Iterator[Consuming]:
+    consuming = Consuming(databases)
+    yield consuming
+    consuming.database.close()
 
 
 class TestTaking:
@@ -35,7 +38,8 @@ class TestTaking:
 
         taken = await consuming.consumer.take(page(fact("a", 3, 3)))
 
-        assert (taken, consuming.taken(), consuming.consumer.cursor("order").position) == (False, [("a", 1)], 1)
+        position = (await consuming.consumer.cursor("order")).position
+        assert (taken, consuming.taken(), position) == (False, [("a", 1)], 1)
 
     async def test_page_when_it_is_of_another_log_is_not_taken(self, consuming: Consuming) -> None:
         await consuming.consumer.take(page(fact("a", 1, 1)))
@@ -47,7 +51,7 @@ class TestTaking:
 
         taken = await consuming.consumer.take(page(fact("a", 2, 20), after=10))
 
-        assert (taken, consuming.consumer.cursor("order")) == (True, Cursor("log-1", 20))
+        assert (taken, await consuming.consumer.cursor("order")) == (True, Cursor("log-1", 20))
 
     async def test_database_when_busy_parks_nothing_and_the_page_can_come_again(self, consuming: Consuming) -> None:
         consuming.recorder.unavailable = TryLater("DATABASE_BUSY", "locked")
@@ -62,20 +66,23 @@ class TestTaking:
 
 
 class TestTwoProcesses:
-    async def test_page_when_another_process_has_just_taken_it_has_one_effect(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path}/consumer.db"
-        one, other = Consuming(url), Consuming(url)
+    async def test_page_when_another_process_has_just_taken_it_has_one_effect(self, databases: Databases) -> None:
+        one, other = Consuming(databases), Consuming(databases)
         events = page(fact("a", 1, 1), fact("a", 2, 2))
         # The other one looks at its cursor, and then one takes the page.
         cursor = other.consumer.cursor
-        looked = cursor("order")
+        looked = await cursor("order")
+
+        async def look_away(service: str) -> Cursor:
+            return looked
+
         await one.consumer.take(events)
-        other.consumer.cursor = lambda service: looked  # type: ignore[method-assign]
+        other.consumer.cursor = look_away  # type: ignore[method-assign]
 
         taken = await other.consumer.take(events)
 
         assert (taken, one.taken()) == (True, [("a", 1), ("a", 2)])
-        assert cursor("order").position == 2
+        assert (await cursor("order")).position == 2
 
 
 class TestParking:
@@ -91,7 +98,7 @@ class TestParking:
         first, behind = await consuming.dead_letters.letters()
         assert (first.event.id, first.reason) == ("a:2", "ValueError: cannot digest a:2")
         assert (behind.event.id, behind.reason) == ("a:3", "waits behind version 2, which could not be taken")
-        assert consuming.consumer.cursor("order").position == 5
+        assert (await consuming.consumer.cursor("order")).position == 5
 
     async def test_stream_when_replayed_after_the_mend_goes_on_in_order(self, consuming: Consuming) -> None:
         consuming.recorder.poison = {"a:2"}

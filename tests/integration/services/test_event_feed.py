@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
+from sqlalchemy import text
 
 from contracts.events import BATCH_MEDIA_TYPE, HEAD_HEADER, LOG_ID_HEADER, POSITION_HEADER, PublicEvent
 from services.kernel import event_log
 from services.kernel.database import Database
 from tests.support.builders import random_sku
+from tests.support.databases import Databases
 from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt, Service
 from tests.support.stock import receive
@@ -108,10 +110,10 @@ class TestContent:
         assert (outcome, (await feed(shipping)).json()) == ("nothing_to_undo", [])
 
     async def test_event_when_stored_by_an_older_version_is_announced_as_todays(
-        self, shipping: Service, tmp_path: Path
+        self, shipping: Service, databases: Databases
     ) -> None:
         sku = random_sku()
-        store_as_version_1_did(tmp_path / "shipping.db", f"stock-{sku}", {"quantity": 7})
+        store_as_version_1_did(databases.url("shipping"), f"stock-{sku}", {"quantity": 7})
         saga = SagaAt(shipping)
 
         booked = await saga.outcome(saga.commands.book_shipment((sku, 5)))
@@ -161,10 +163,10 @@ class TestReplacedLog:
 
         assert (answer.status_code, answer.json()["code"]) == (409, "LOG_REPLACED")
 
-    async def test_log_when_its_id_is_renewed_is_another_one(self, order: Service, tmp_path: Path) -> None:
+    async def test_log_when_its_id_is_renewed_is_another_one(self, order: Service, databases: Databases) -> None:
         await confirmed_order(order)
         before = (await feed(order)).headers[LOG_ID_HEADER]
-        database = Database(f"sqlite:///{tmp_path}/order.db")
+        database = Database(databases.url("order"))
 
         with database.writing() as session:
             renewed = event_log.renew_log_id(session)
@@ -174,14 +176,11 @@ class TestReplacedLog:
         assert (await feed(order, log_id=renewed)).headers[LOG_ID_HEADER] == renewed != before
 
 
-def store_as_version_1_did(file: Path, stream: str, data: dict[str, Any]) -> None:
+def store_as_version_1_did(url: str, stream: str, data: dict[str, Any]) -> None:
     """A row as it lies in databases from before stock knew its deliveries."""
-    import sqlite3
-
-    with sqlite3.connect(file) as connection:
-        connection.execute(
-            "INSERT INTO events (stream, version, type, data, key, command, saga_id, recorded_at)"
-            " VALUES (?, 1, 'StockReceived', ?, 'seed:x', 'ReceiveStock', NULL, '2026-01-01 00:00:00.000000')",
-            (stream, json.dumps(data)),
-        )
-    connection.close()
+    statement = (
+        "INSERT INTO events (stream, version, type, data, key, command, saga_id, recorded_at)"
+        " VALUES (:stream, 1, 'StockReceived', :data, 'seed:x', 'ReceiveStock', NULL, '2026-01-01 00:00:00.000000')"
+    )
+    with closing(Database(url)) as database, database.writing() as session:
+        session.connection().execute(text(statement), {"stream": stream, "data": json.dumps(data)})

@@ -1,7 +1,5 @@
 """Injected failures: what is enacted, how often, and that the service never contradicts itself."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -9,6 +7,7 @@ from contracts.faults import FAULTS_HEADER, Fault, FaultKind, Phase
 from contracts.wire import ALREADY_COMPENSATED, IDEMPOTENCY_KEY_HEADER
 from services.order.app import create_app as create_order_app
 from tests.support.builders import SagaCommands
+from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.service_process import service_process
 
@@ -98,13 +97,13 @@ class TestError:
 
 
 class TestCounting:
-    async def test_times_when_the_service_restarts_then_counting_goes_on(self, tmp_path: Path) -> None:
+    async def test_times_when_the_service_restarts_then_counting_goes_on(self, databases: Databases) -> None:
         commands = SagaCommands()
         twice = Fault(step="any", kind=FaultKind.ERROR, times=2)
         outcomes = []
 
         for _ in range(3):
-            app = create_order_app(database_url=f"sqlite:///{tmp_path}/order.db", fault_injection=True)
+            app = create_order_app(database_url=databases.url("order"), fault_injection=True)
             async with in_memory(app) as service:
                 outcomes.append(await SagaAt(service, commands).outcome(commands.place_order(), twice))
 
@@ -118,8 +117,8 @@ class TestCounting:
 
 
 class TestSwitch:
-    async def test_faults_when_injection_is_off_then_they_are_ignored(self, tmp_path: Path) -> None:
-        app = create_order_app(database_url=f"sqlite:///{tmp_path}/order.db", fault_injection=False)
+    async def test_faults_when_injection_is_off_then_they_are_ignored(self, databases: Databases) -> None:
+        app = create_order_app(database_url=databases.url("order"), fault_injection=False)
         async with in_memory(app) as service:
             saga = SagaAt(service)
 
@@ -138,8 +137,8 @@ class TestSwitch:
 
 
 @pytest.mark.integration
-async def test_lost_reply_when_enacted_then_no_reply_but_the_effect_and_a_readable_log(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/order.db"
+async def test_lost_reply_when_enacted_then_no_reply_but_the_effect_and_a_readable_log(databases: Databases) -> None:
+    url = databases.url("order")
     lost = Fault(step="any", kind=FaultKind.LOST_REPLY)
     async with service_process("order", database_url=url, fault_injection=True) as running:
         saga = SagaAt(running.service)

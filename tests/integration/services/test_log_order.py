@@ -1,13 +1,12 @@
-from pathlib import Path
-
 import pytest
 
 from tests.integration.services.log_order_behaviour import LogOrderBehaviour
+from tests.support.databases import Databases
 
 pytestmark = pytest.mark.integration
 
 
-class TestLogOrderOnSqlite(LogOrderBehaviour):
+class TestLogOrder(LogOrderBehaviour):
     @pytest.fixture
-    def database_url(self, tmp_path: Path) -> str:
-        return f"sqlite:///{tmp_path}/order.db"
+    def database_url(self, databases: Databases) -> str:
+        return databases.url("order")

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from contracts.wire import IDEMPOTENCY_KEY_HEADER, PROBLEM_MEDIA_TYPE
+from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service
 from tests.support.service_process import service_process
 from tests.support.stock import receive, stock_of
@@ -15,10 +15,9 @@ from tests.support.stock import receive, stock_of
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-async def shipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    folder: Path = tmp_path_factory.mktemp("shipping")
-    url = f"sqlite:///{folder}/shipping.db"
+@pytest.fixture
+async def shipping(databases: Databases) -> AsyncIterator[Service]:
+    url = databases.url("shipping")
     async with service_process("shipping", database_url=url, stock_file=None, fault_injection=False) as running:
         yield running.service
 

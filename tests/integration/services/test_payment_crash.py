@@ -1,19 +1,20 @@
 """The payment process dies after the gateway acted and before it could record it. Nothing leaks."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from contracts.base import Contract
 from contracts.faults import Fault, FaultKind
 from contracts.wire import ALREADY_COMPENSATED
+from services.kernel.database import Database
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
 from tests.support.builders import SagaCommands
+from tests.support.databases import Databases
 from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt
 from tests.support.service_process import RunningService, service_process
@@ -26,16 +27,16 @@ LONGER_THAN_THE_TEST_S = 60
 class Site:
     """A payment service that can be killed and started again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
         self.commands = SagaCommands()
 
     @asynccontextmanager
     async def payment(self, *, gateway_reply_delay_s: float = 0) -> AsyncIterator[tuple[RunningService, SagaAt]]:
         async with service_process(
             "payment",
-            database_url=f"sqlite:///{self._folder}/payment.db",
-            gateway_database_url=f"sqlite:///{self._folder}/gateway.db",
+            database_url=self._databases.url("payment"),
+            gateway_database_url=self._databases.url("gateway"),
             fault_injection=True,
             gateway_reply_delay_s=gateway_reply_delay_s,
         ) as running:
@@ -51,25 +52,18 @@ class Site:
                 await call
 
     def take_gateway_back_before_captures(self) -> None:
-        connection = sqlite3.connect(self._folder / "gateway.db")
-        try:
-            connection.execute("DELETE FROM gateway_captures")
-            connection.execute("UPDATE gateway_holds SET state = 'HELD'")
-            connection.commit()
-        finally:
-            connection.close()
+        with closing(Database(self._databases.url("gateway"))) as database, database.writing() as session:
+            session.connection().execute(text("DELETE FROM gateway_captures"))
+            session.connection().execute(text("UPDATE gateway_holds SET state = 'HELD'"))
 
     def _gateway_rows(self, table: str) -> int:
-        connection = sqlite3.connect(self._folder / "gateway.db")
-        try:
-            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-        finally:
-            connection.close()
+        with closing(Database(self._databases.url("gateway"))) as database, database.reading() as session:
+            return int(session.connection().execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(databases: Databases) -> Site:
+    return Site(databases)
 
 
 async def test_authorize_when_killed_before_recording_and_sent_again_then_one_hold(site: Site) -> None:

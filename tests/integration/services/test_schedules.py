@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +13,7 @@ from contracts.base import Contract
 from services.payment.app import create_app
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
 from tests.support.builders import random_sku
+from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.stock import receive, stock_of
 
@@ -44,15 +44,15 @@ async def send_all(sagas: list[SagaAt], made: Mapping[str, Contract], schedule: 
 
 
 @pytest.fixture
-async def payments(tmp_path: Path) -> AsyncIterator[list[Service]]:
+async def payments(databases: Databases) -> AsyncIterator[list[Service]]:
     """Replicas on one database."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
                 in_memory(
                     create_app(
-                        database_url=f"sqlite:///{tmp_path}/payment.db",
-                        gateway_database_url=f"sqlite:///{tmp_path}/gateway.db",
+                        database_url=databases.url("payment"),
+                        gateway_database_url=databases.url("gateway"),
                         gateway_reply_delay_s=delay_s,
                         fault_injection=False,
                     )

@@ -9,6 +9,7 @@ from contracts.commands import ReceiveStock
 from services.shipping.app import create_app as create_shipping_app
 from services.shipping.seeding import UnusableStockFile, read_stock_file
 from tests.support.builders import random_sku
+from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.stock import receive, stock_of
 
@@ -89,26 +90,34 @@ class TestStock:
 
 
 class TestSeed:
-    async def start(self, folder: Path, content: str) -> dict[str, int]:
+    @pytest.fixture
+    def back_end(self) -> str:
+        return "sqlite"
+
+    async def start(self, databases: Databases, folder: Path, content: str) -> dict[str, int]:
         """The stock on hand after a start with this file."""
         stock_file = folder / "stock.toml"
         stock_file.write_text(content)
-        url = f"sqlite:///{folder}/shipping.db"
+        url = databases.url("shipping")
         app = create_shipping_app(database_url=url, stock_file=stock_file, fault_injection=False)
         async with in_memory(app) as service:
             return {entry["sku"]: entry["on_hand"] for entry in (await service.http.get("/stock")).json()}
 
-    async def test_seed_when_started_again_then_nothing_is_received_twice(self, tmp_path: Path) -> None:
-        first = await self.start(tmp_path, "[stock]\nMUG-1 = 5")
+    async def test_seed_when_started_again_then_nothing_is_received_twice(
+        self, databases: Databases, tmp_path: Path
+    ) -> None:
+        first = await self.start(databases, tmp_path, "[stock]\nMUG-1 = 5")
 
-        again = await self.start(tmp_path, "[stock]\nMUG-1 = 5")
+        again = await self.start(databases, tmp_path, "[stock]\nMUG-1 = 5")
 
         assert (first, again) == ({"MUG-1": 5}, {"MUG-1": 5})
 
-    async def test_seed_when_the_file_changed_then_only_new_skus_are_received(self, tmp_path: Path) -> None:
-        await self.start(tmp_path, "[stock]\nMUG-1 = 5")
+    async def test_seed_when_the_file_changed_then_only_new_skus_are_received(
+        self, databases: Databases, tmp_path: Path
+    ) -> None:
+        await self.start(databases, tmp_path, "[stock]\nMUG-1 = 5")
 
-        assert await self.start(tmp_path, '[stock]\nMUG-1 = 9\n"CUP.2" = 1') == {"CUP.2": 1, "MUG-1": 5}
+        assert await self.start(databases, tmp_path, '[stock]\nMUG-1 = 9\n"CUP.2" = 1') == {"CUP.2": 1, "MUG-1": 5}
 
     def test_seed_when_it_is_the_example_then_it_is_read(self) -> None:
         assert read_stock_file(EXAMPLE)["RARE-1"] == 1

@@ -1,8 +1,7 @@
 """Reading a service: streams at any version, stock, health, and what callers see when the service is unwell."""
 
 import asyncio
-import sqlite3
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -11,6 +10,7 @@ from contracts.wire import Problem
 from services.kernel import app as service_app
 from services.kernel.database import Database
 from services.order.app import create_app as create_order_app
+from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
 
 
@@ -52,11 +52,11 @@ class TestStreams:
 
         assert (row["phase"], row["outcome"], row["code"]) == ("action", "refused", "CARD_DECLINED")
 
-    async def test_state_when_the_service_restarts_then_it_is_folded_again(self, tmp_path: Path) -> None:
+    async def test_state_when_the_service_restarts_then_it_is_folded_again(self, databases: Databases) -> None:
         saga_commands = None
         states = []
         for _ in range(2):
-            app = create_order_app(database_url=f"sqlite:///{tmp_path}/order.db", fault_injection=False)
+            app = create_order_app(database_url=databases.url("order"), fault_injection=False)
             async with in_memory(app) as service:
                 saga = SagaAt(service, saga_commands)
                 saga_commands = saga.commands
@@ -101,15 +101,12 @@ class TestHealth:
 
 class TestUnwell:
     async def test_command_when_another_process_holds_the_database_then_503_and_later_done(
-        self, order: Service, tmp_path: Path
+        self, order: Service, databases: Databases
     ) -> None:
         saga = SagaAt(order)
-        holder = sqlite3.connect(tmp_path / "order.db", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
 
-        response = await saga.send(saga.commands.place_order())
-        holder.execute("ROLLBACK")
-        holder.close()
+        with closing(Database(databases.url("order"))) as another, another.writing():
+            response = await saga.send(saga.commands.place_order())
 
         assert (response.status_code, response.json()["code"]) == (503, "DATABASE_BUSY")
         assert int(response.headers["Retry-After"]) > 0
@@ -126,22 +123,27 @@ class TestUnwell:
         assert int(second.headers["Retry-After"]) > 0
         assert (await first).json()["outcome"] == "done"
 
-    async def test_request_when_the_service_fails_unexpectedly_then_500_without_internals(self, tmp_path: Path) -> None:
-        async with in_memory(broken_app(tmp_path)) as service:
+    async def test_request_when_the_service_fails_unexpectedly_then_500_without_internals(
+        self, databases: Databases
+    ) -> None:
+        async with in_memory(broken_app(databases)) as service:
             response = await service.http.get("/broken")
 
         problem = Problem.model_validate_json(response.content)
         assert (response.status_code, problem.code) == (500, "INTERNAL_ERROR")
         assert "secret" not in response.text
 
-    def test_url_when_it_is_no_sqlite_then_it_says_so_without_the_password(self) -> None:
-        with pytest.raises(ValueError, match="sqlite") as raised:
-            Database("postgresql://user:secret@host/db")
+    @pytest.mark.parametrize(
+        "url", ["mysql://user:secret@host/db", "user:secret@host/db", "postgresql://u:secret@h:x/db"]
+    )
+    def test_url_when_it_is_of_no_database_of_ours_then_it_says_so_without_the_password(self, url: str) -> None:
+        with pytest.raises(ValueError, match="sqlite:/// or postgresql://") as raised:
+            Database(url)
 
         assert "secret" not in str(raised.value)
 
 
-def broken_app(folder: Path) -> FastAPI:
+def broken_app(databases: Databases) -> FastAPI:
     router = APIRouter()
 
     @router.get("/broken")
@@ -151,7 +153,7 @@ def broken_app(folder: Path) -> FastAPI:
     return service_app.create_service_app(
         service_app.Service(
             name="broken",
-            database=Database(f"sqlite:///{folder}/broken.db"),
+            database=Database(databases.url("order")),
             operations=(),
             aggregates=(),
             fault_injection=False,

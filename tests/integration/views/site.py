@@ -1,16 +1,15 @@
 """Three real services and the views that follow them, all over HTTP; and their databases, to look into."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from contracts.base import Contract
 from contracts.sagas import Cause
@@ -30,8 +29,10 @@ from services.views.app import create_app as create_views_app
 from services.views.projection import apply
 from services.views.tables import VIEW_TABLES
 from tests.support.builders import SagaCommands
+from tests.support.databases import Databases
 from tests.support.eventually import eventually
 from tests.support.http_server import served
+from tests.support.sabotage import sabotage_of
 from tests.support.service_client import Service
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -76,13 +77,14 @@ class Views:
 
 
 class Site:
-    def __init__(self, folder: Path, order: Service, payment: Service, shipping: Service) -> None:
-        self.folder = folder
+    def __init__(self, databases: Databases, order: Service, payment: Service, shipping: Service) -> None:
+        self._databases = databases
         self.order, self.payment, self.shipping = order, payment, shipping
         self.feed_urls = {
             service: str(at.http.base_url) for service, at in zip(SERVICES, (order, payment, shipping), strict=True)
         }
-        self.views_url = f"sqlite:///{folder}/views.db"
+        self.views_url = databases.url("views")
+        self.sabotage = sabotage_of(self.views_url)
 
     @asynccontextmanager
     async def views(self) -> AsyncIterator[Views]:
@@ -122,7 +124,7 @@ class Site:
 
     def database_of(self, service: str) -> Database:
         """To be closed."""
-        return Database(f"sqlite:///{self.folder}/{service}.db")
+        return Database(self._databases.url(service))
 
     def place_many(self, count: int) -> None:
         """As if that many orders had been placed, in one transaction."""
@@ -136,12 +138,8 @@ class Site:
 
     def look(self, query: str) -> list[tuple[Any, ...]]:
         """Asks the views' database behind their back."""
-        with closing(sqlite3.connect(self.folder / "views.db")) as connection:
-            return connection.execute(query).fetchall()
-
-    def change(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.folder / "views.db", timeout=10)) as connection, connection:
-            connection.execute(statement)
+        with closing(self.database_of("views")) as database:
+            return _rows(database, query)
 
     def read_model(self, generation: int) -> Rows:
         """Every row of a generation, without its number."""
@@ -152,11 +150,10 @@ class Site:
 
     async def read_model_of_logs(self) -> Rows:
         """What the services' logs, taken once each and one after the other, make of an empty database."""
-        path = self.folder / f"reference-{uuid4()}.db"
-        with closing(Database(f"sqlite:///{path}")) as database:
-            database.create_tables(VIEW_TABLES)
-            for service, url in self.feed_urls.items():
-                feed = Feed(service, url)
+        url = self._databases.url(f"reference-{uuid4()}", VIEW_TABLES)
+        with closing(Database(url)) as database:
+            for service, feed_url in self.feed_urls.items():
+                feed = Feed(service, feed_url)
                 cursor, head = Cursor(), 1
                 while cursor.position < head:
                     page = await feed.read(cursor, limit=1000)
@@ -165,32 +162,29 @@ class Site:
                         for event in page.events:
                             apply(session, event, 1)
                 await feed.close()
-        with closing(sqlite3.connect(path)) as connection:
             return {
-                table: sorted(row[1:] for row in connection.execute(f"SELECT * FROM {table}"))
+                table: sorted(row[1:] for row in _rows(database, f"SELECT * FROM {table}"))
                 for table in _names_of_tables()
             }
 
 
 @asynccontextmanager
-async def open_site(folder: Path) -> AsyncIterator[Site]:
+async def open_site(databases: Databases) -> AsyncIterator[Site]:
     apps: list[Callable[[], FastAPI]] = [
-        lambda: create_order_app(database_url=f"sqlite:///{folder}/order.db", fault_injection=False),
+        lambda: create_order_app(database_url=databases.url("order"), fault_injection=False),
         lambda: create_payment_app(
-            database_url=f"sqlite:///{folder}/payment.db",
-            gateway_database_url=f"sqlite:///{folder}/gateway.db",
+            database_url=databases.url("payment"),
+            gateway_database_url=databases.url("gateway"),
             fault_injection=False,
         ),
-        lambda: create_shipping_app(
-            database_url=f"sqlite:///{folder}/shipping.db", stock_file=None, fault_injection=False
-        ),
+        lambda: create_shipping_app(database_url=databases.url("shipping"), stock_file=None, fault_injection=False),
     ]
     stacks = [AsyncExitStack() for _ in apps]
     try:
         order, payment, shipping = [
             Service(await stack.enter_async_context(_client_of(app()))) for stack, app in zip(stacks, apps, strict=True)
         ]
-        yield Site(folder, order, payment, shipping)
+        yield Site(databases, order, payment, shipping)
     finally:
         # Each takes a second, as long as a request for its feed waits.
         await asyncio.gather(*(stack.aclose() for stack in stacks))
@@ -200,6 +194,11 @@ async def open_site(folder: Path) -> AsyncIterator[Site]:
 async def _client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with served(app) as url, httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
         yield http
+
+
+def _rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.reading() as session:
+        return [tuple(row) for row in session.connection().execute(text(query))]
 
 
 def _names_of_tables() -> list[str]:

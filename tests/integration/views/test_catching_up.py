@@ -1,6 +1,5 @@
 """The views are killed, off for a while, or meet an event that they cannot take. Nothing is lost or taken twice."""
 
-import sqlite3
 from contextlib import closing
 from typing import Any
 
@@ -22,11 +21,6 @@ from tests.support.stock import receive
 pytestmark = pytest.mark.integration
 
 IN_THE_SECOND_PAGE = 300
-STALL = f"""
-CREATE TRIGGER stall BEFORE INSERT ON view_events WHEN NEW.position = {IN_THE_SECOND_PAGE}
-BEGIN SELECT count(*) FROM view_events a, view_events b, view_events c, view_events d; END
-"""
-"""Makes the database think for longer than any test takes, in the middle of a transaction."""
 NO_LAG = 'amends_consumer_lag{consumer="views",source="order"} 0.0'
 
 
@@ -36,11 +30,11 @@ async def test_views_when_killed_in_the_middle_of_a_page_then_nothing_is_lost_or
         sku = await receive(site.shipping, 10)
         await site.fulfil(sku)
         await Views(running.service.http).caught_up()
-        site.change(STALL)
+        site.sabotage.stall("view_events", f"NEW.position = {IN_THE_SECOND_PAGE}")
         site.place_many(1000)
         await eventually(lambda: _is_within_the_second_page(site))
         await running.kill()
-    site.change("DROP TRIGGER stall")
+    site.sabotage.end()
     kept = site.look("SELECT max(position) FROM view_events WHERE service = 'order'")
 
     async with service_process("views", **arguments) as running:
@@ -73,10 +67,7 @@ async def test_event_when_it_cannot_be_taken_then_its_stream_waits_and_goes_on_w
     poisoned = await site.place()
     await views.caught_up()
     # Stands for whatever keeps an event from being taken until somebody sees to it.
-    site.change(
-        "CREATE TRIGGER poison BEFORE INSERT ON view_events WHEN NEW.type = 'OrderRejected' "
-        "BEGIN SELECT RAISE(ABORT, 'cannot be taken'); END"
-    )
+    site.sabotage.refuse("view_events", "NEW.type = 'OrderRejected'")
 
     await site.send(poisoned, site.order, poisoned.reject_order(Cause.CANCELLED))
     _append_after_rejection(site, poisoned)
@@ -89,7 +80,7 @@ async def test_event_when_it_cannot_be_taken_then_its_stream_waits_and_goes_on_w
     assert [(found["stream"], found["version"]) for found in dead["parked"]] == [(str(poisoned.order_id), 2)]
     assert [letter["event"]["streamversion"] for letter in dead["letters"]] == [2, 3]
 
-    site.change("DROP TRIGGER poison")
+    site.sabotage.end()
     response = await views.http.post("/dead-letters/replay")
 
     assert [(one["taken"], one["still_parked"]) for one in response.json()] == [(2, None)]
@@ -152,9 +143,4 @@ def _append_after_rejection(site: Site, saga: SagaCommands) -> None:
 def _is_within_the_second_page(site: Site) -> bool:
     """Whether a transaction is open that has begun after the first page was committed."""
     position = site.look("SELECT position FROM cursors WHERE service = 'order'")[0][0]
-    with closing(sqlite3.connect(site.folder / "views.db", timeout=0)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return bool(100 < position < IN_THE_SECOND_PAGE)
-    return False
+    return site.sabotage.is_stalling() and 100 < position < IN_THE_SECOND_PAGE

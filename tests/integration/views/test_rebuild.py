@@ -96,13 +96,13 @@ async def _is_confirmed(views: Views, saga: SagaCommands) -> bool:
 async def test_rebuild_when_it_fails_then_health_says_so_and_the_old_model_serves(site: Site, views: Views) -> None:
     saga = await site.place()
     await views.caught_up()
-    site.change("CREATE TRIGGER stop BEFORE INSERT ON generations BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    site.sabotage.refuse("generations")
 
     assert (await views.http.post("/rebuild")).status_code == 202
     await eventually(lambda: _fails_to_rebuild(views))
     assert (await views.order(saga.order_id)).status == "pending"
 
-    site.change("DROP TRIGGER stop")
+    site.sabotage.end()
     assert (await views.http.post("/rebuild")).status_code == 202
     await views.caught_up(generation=2)
     assert (await views.get("/health/ready"))["failure"] is None
@@ -112,10 +112,10 @@ async def test_views_when_a_rebuild_has_failed_then_they_end_in_order(site: Site
     # In memory, because a server would keep to itself what goes wrong at its end.
     async with in_memory(create_app(database_url=site.views_url, feed_urls=site.feed_urls)) as service:
         views = Views(service.http)
-        site.change("CREATE TRIGGER stop BEFORE INSERT ON generations BEGIN SELECT RAISE(ABORT, 'no more'); END")
+        site.sabotage.refuse("generations")
         assert (await views.http.post("/rebuild")).status_code == 202
         await eventually(lambda: _fails_to_rebuild(views))
-    site.change("DROP TRIGGER stop")
+    site.sabotage.end()
 
     async with site.views() as views:
         await views.caught_up(generation=1)

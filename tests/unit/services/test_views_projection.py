@@ -13,6 +13,7 @@ from contracts.events import PublicEvent
 from services.kernel.database import Database
 from services.views.projection import apply, forget
 from services.views.tables import VIEW_TABLES, OrderRow
+from tests.support.databases import create_tables
 from tests.support.event_logs import Logs
 
 GENERATION = 3
@@ -21,7 +22,7 @@ GENERATION = 3
 @contextmanager
 def empty_views() -> Iterator[Session]:
     database = Database("sqlite://")
-    database.create_tables(VIEW_TABLES)
+    create_tables(database, VIEW_TABLES)
     with database.writing() as session:
         yield session
     database.close()

@@ -17,6 +17,7 @@ from services.views.ledger_queries import read_stock
 from services.views.order_queries import list_orders, read_order
 from services.views.projection import apply
 from services.views.tables import VIEW_TABLES
+from tests.support.databases import create_tables
 from tests.support.event_logs import EPOCH, Logs
 
 FILTERS: dict[str, Any] = {
@@ -45,7 +46,7 @@ INDEXES = {
 @pytest.fixture
 def session() -> Iterator[Session]:
     database = Database("sqlite://")
-    database.create_tables((*CONSUMER_TABLES, *VIEW_TABLES))
+    create_tables(database, (*CONSUMER_TABLES, *VIEW_TABLES))
     with database.writing() as session:
         yield session
     database.close()

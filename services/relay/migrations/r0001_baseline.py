@@ -1,0 +1,10 @@
+"""What every consumer keeps: the relay needs no more."""
+
+from services.kernel.consumer.migrations import create_consumer_tables
+
+revision = "relay_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_consumer_tables()
