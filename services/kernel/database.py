@@ -20,6 +20,7 @@ from sqlmodel import Session
 
 from services.kernel.errors import ServiceError, TransactionClash
 from services.kernel.patience import SERVING, Patience
+from services.kernel.sole_lock import SoleLock
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class BackEnd(Protocol):
 
     async def run(self, act: Callable[[], T], *, writes: bool) -> T:
         """Runs a transaction without keeping the event loop from its work for longer than a moment."""
+
+    def sole_lock(self) -> SoleLock: ...
 
     def close(self) -> None: ...
 
@@ -96,6 +99,10 @@ class Database:
             self._back_end.make_ready()
             with self._back_end.writers.begin() as connection:
                 yield connection
+
+    def sole_lock(self) -> SoleLock:
+        """A lock of which every process that has this database knows."""
+        return self._back_end.sole_lock()
 
     def close(self) -> None:
         self._back_end.close()

@@ -14,10 +14,12 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 
 from services.kernel.errors import ServiceError, TransactionClash, TryLater
 from services.kernel.lane import Lane
 from services.kernel.patience import Patience
+from services.kernel.sole_lock import ConnectionLock, SoleLock
 
 T = TypeVar("T")
 
@@ -86,6 +88,16 @@ class PostgresBackEnd:
     async def run(self, act: Callable[[], T], *, writes: bool) -> T:
         return await (self._writing if writes else self._reading).run(act)
 
+    def sole_lock(self) -> SoleLock:
+        engine = create_engine(
+            self.readers.url,
+            hide_parameters=True,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=_connect_args(self.readers.url, self._patience),
+        )
+        return ConnectionLock(engine)
+
     def close(self) -> None:
         self._writing.close()
         self._reading.close()
@@ -109,6 +121,10 @@ def _connect_args(url: URL, patience: Patience) -> dict[str, object]:
         "lock_timeout": int(patience.lock_s * 1000),
         "statement_timeout": int(patience.statement_s * 1000),
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_S * 1000,
+        # Of the server's end: what a machine that vanished has held is free again.
+        "tcp_keepalives_idle": SILENCE_S,
+        "tcp_keepalives_interval": 1,
+        "tcp_keepalives_count": 3,
     }
     given = url.query.get("options", "")
     ours = " ".join(f"-c {name}={value}" for name, value in settings.items())

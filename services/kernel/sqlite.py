@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from services.kernel.errors import ServiceError, TryLater
 from services.kernel.patience import Patience
+from services.kernel.sole_lock import FileLock, SoleLock
 
 T = TypeVar("T")
 
@@ -56,6 +58,9 @@ class SqliteBackEnd:
 
     async def run(self, act: Callable[[], T], *, writes: bool) -> T:  # noqa: ARG002 - all of them on the event loop
         return act()
+
+    def sole_lock(self) -> SoleLock:
+        return FileLock(Path(f"{self.readers.url.database}.active"))
 
     def close(self) -> None:
         self.readers.dispose()

@@ -1,4 +1,4 @@
-"""Two of everything that docker-compose.yml describes, on PostgreSQL and RabbitMQ: what one leaves, the other takes up."""
+"""Two of everything that docker-compose.yml describes, on PostgreSQL and RabbitMQ: if one dies, the other goes on."""
 
 import asyncio
 from collections import Counter

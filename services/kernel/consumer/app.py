@@ -1,7 +1,7 @@
 """Makes a process out of a consumer: it follows its transport, says how far it is, and takes operators' commands.
 
 Guarantees: while a log, a broker or its database is away the process lives, serves what it has, and tells so; when they
-are back it goes on by itself.
+are back it goes on by itself. Any number may run: one is at work, the others serve what is there, and stand by.
 """
 
 import asyncio
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
 from contracts.wire import Problem
 from messaging.feed import Feeds
 from messaging.port import DeadLetters, NotNow, Taker, Transport
 from services.kernel import problems
+from services.kernel.consumer.active import Active
 from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.operator_routes import dead_letter_routes, rebuild_route
 from services.kernel.consumer.progress import progress_routes
@@ -34,7 +35,7 @@ _FAILING_S = 10.0
 
 @dataclass(frozen=True)
 class ConsumerProcess:
-    """What makes a consumer's process different from the others. One of each runs at a time."""
+    """What makes a consumer's process different from the others. Of several of each, one is at work."""
 
     taker: Taker
     database: Database
@@ -44,7 +45,7 @@ class ConsumerProcess:
     """None for one that parks nothing, such as the relay."""
     routers: Sequence[APIRouter] = ()
     alongside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """What runs beside it until the end, cancelled then."""
+    """What runs beside it while it is at work, cancelled then."""
     on_stop: Callable[[], Awaitable[None]] | None = None
 
 
@@ -56,19 +57,33 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
     taker = process.taker
     following = Following(process.transport, taker)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def begin() -> None:
         if isinstance(taker, ReadModel):
             await taker.open()
-        tasks = [asyncio.create_task(run()) for run in (following.run, *map(_kept_up, process.alongside))]
-        yield
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            for run in (following.run, *map(_kept_up, process.alongside)):
+                group.create_task(run())
+
+    async def end() -> None:
         if isinstance(taker, ReadModel):
             await taker.close()
+
+    active = Active(taker.name, process.database.sole_lock(), begin=begin, work=work, end=end)
+
+    def require_active() -> None:
+        if not active.is_active:
+            raise TryLater("STANDING_BY", "another process of this consumer is at work; ask again, it may answer then")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(active.run())
+        await active.looked()
+        yield
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
         if process.on_stop:
             await process.on_stop()
         process.database.close()
@@ -77,11 +92,12 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
     app = FastAPI(title=f"Amends: {taker.name}", lifespan=lifespan, responses=errors, redirect_slashes=False)
     problems.install(app)
     app.add_exception_handler(NotNow, _not_now)
-    app.include_router(progress_routes(process.database, taker, process.feeds, following))
+    app.include_router(progress_routes(process.database, taker, process.feeds, following, lambda: active.is_active))
     if process.dead_letters:
-        app.include_router(dead_letter_routes(lambda: _consumer(taker), process.dead_letters))
+        letters = dead_letter_routes(lambda: _consumer(taker), process.dead_letters)
+        app.include_router(letters, dependencies=[Depends(require_active)])
     if isinstance(taker, ReadModel):
-        app.include_router(rebuild_route(taker))
+        app.include_router(rebuild_route(taker), dependencies=[Depends(require_active)])
     for router in process.routers:
         app.include_router(router)
     return app

@@ -1,6 +1,7 @@
 """How far behind a consumer is: in its health, and as metrics. Asked of the logs at the moment of the question."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -10,7 +11,8 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from messaging.feed import Feeds, LogReplaced
-from messaging.port import NotNow, Taker
+from messaging.port import Cursor, NotNow, Taker
+from services.kernel.consumer.cursors import cursor_at
 from services.kernel.consumer.generations import active_generation
 from services.kernel.consumer.read_model import ReadModel
 from services.kernel.consumer.set_aside import parked_streams
@@ -19,6 +21,7 @@ from services.kernel.database import Database
 if TYPE_CHECKING:
     from services.kernel.consumer.app import Following
 
+STANDING_BY = "standing by"
 _ASK_WITHIN_S = 1.0
 
 
@@ -32,7 +35,8 @@ class SourceProgress(BaseModel):
 
 class Progress(BaseModel):
     status: str
-    """`ready`, `catching up` or `failing`. In all of them what was taken so far is served."""
+    """`ready`, `catching up`, `failing`, or `standing by` while another process is at work. In all of them what was
+    taken so far is served."""
     consumer: str
     failure: str | None
     generation: int
@@ -41,16 +45,18 @@ class Progress(BaseModel):
     sources: dict[str, SourceProgress]
 
 
-def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "Following") -> APIRouter:
+def progress_routes(
+    database: Database, taker: Taker, feeds: Feeds, following: "Following", is_active: Callable[[], bool]
+) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     async def progress() -> Progress:
-        found = await asyncio.gather(*(_of_source(taker, feeds, service) for service in taker.services))
-        sources = dict(zip(taker.services, found, strict=True))
-        generation, parked = await database.read(_generation_and_parked)
+        generation, parked, cursors = await database.read(lambda session: _stored(session, taker.services))
+        found = await asyncio.gather(*(_of_source(feeds, service, cursor) for service, cursor in cursors.items()))
+        sources = dict(zip(cursors, found, strict=True))
         failure = following.failure or (taker.failure if isinstance(taker, ReadModel) else None)
         return Progress(
-            status=_status(failure, sources),
+            status=_status(failure, sources) if is_active() else STANDING_BY,
             consumer=taker.name,
             failure=failure,
             generation=generation,
@@ -77,13 +83,13 @@ def progress_routes(database: Database, taker: Taker, feeds: Feeds, following: "
     return router
 
 
-def _generation_and_parked(session: Session) -> tuple[int, int]:
+def _stored(session: Session, services: Sequence[str]) -> tuple[int, int, dict[str, Cursor]]:
     generation = active_generation(session)
-    return generation, len(parked_streams(session, generation))
+    cursors = {service: cursor_at(session, generation, service) for service in services}
+    return generation, len(parked_streams(session, generation)), cursors
 
 
-async def _of_source(taker: Taker, feeds: Feeds, service: str) -> SourceProgress:
-    cursor = await taker.cursor(service)
+async def _of_source(feeds: Feeds, service: str, cursor: Cursor) -> SourceProgress:
     try:
         async with asyncio.timeout(_ASK_WITHIN_S):
             head = (await feeds.of(service).read(cursor, limit=1)).head
