@@ -39,7 +39,8 @@ class ServiceClient:
         try:
             response = await self._http.post(
                 command_path(type(command)),
-                content=command.model_dump_json(),
+                # A service that is one release behind does not know the newest fields.
+                content=command.model_dump_json(exclude_defaults=True),
                 headers=headers,
                 timeout=call.timeout_s,
             )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from contracts.base import AmountMinor, Contract, Quantity, Sku, Text
 from contracts.currencies import Currency
-from contracts.orders import Address, Lines
+from contracts.orders import Address, Carrier, Lines
 from contracts.sagas import Cause
 
 
@@ -60,6 +60,7 @@ class Units(Contract):
 class BookShipment(Command):
     lines: Annotated[tuple[Units, ...], Field(min_length=1, max_length=100)]
     shipping_address: Address
+    carrier: Carrier = Carrier.AT_ONCE
 
 
 class CancelShipment(Command):

@@ -88,9 +88,20 @@ class Unit(EventData):
 
 
 class ShipmentBooked(EventData):
-    """Units were set aside for an order."""
+    """A carrier will fetch the units that were set aside for an order."""
 
     units: tuple[Unit, ...]
+    awaited: bool = False
+    """Whether its saga waits for this event, because the booking was only accepted at first."""
+
+
+class ShipmentBookingRefused(EventData):
+    """No carrier will fetch the units, whose booking was accepted at first; they are back on the shelf."""
+
+    code: str
+    message: str
+    awaited: bool = True
+    """Its saga waits for this event."""
 
 
 class ShipmentCancelled(EventData):
@@ -136,6 +147,7 @@ PUBLIC_EVENTS: Mapping[str, tuple[type[EventData], ...]] = {
     "payment": (PaymentAuthorized, PaymentVoided, PaymentExpired, PaymentCaptured),
     "shipping": (
         ShipmentBooked,
+        ShipmentBookingRefused,
         ShipmentCancelled,
         ShipmentDispatched,
         StockReceived,

@@ -1,5 +1,6 @@
 """An order as a customer gives it: the body of `POST /orders` and the input of the order saga."""
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
@@ -32,6 +33,14 @@ def total_minor(lines: tuple[Line, ...]) -> int:
     return sum(line.quantity * line.unit_price_minor for line in lines)
 
 
+class Carrier(StrEnum):
+    """How the carrier of a shipment answers."""
+
+    AT_ONCE = "at_once"
+    BY_EVENT = "by_event"
+    """The shipping service accepts the booking; an event brings the carrier's answer later."""
+
+
 class Order(Contract):
     """What to buy, how to pay, where to send it, and (for testing) which failures to inject."""
 
@@ -60,6 +69,7 @@ class Order(Contract):
     payment_token: Text
     lines: Lines
     shipping_address: Address
+    carrier: Carrier = Carrier.AT_ONCE
     faults: Annotated[tuple[Fault, ...], Field(max_length=100)] = ()
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     """How long the saga may take until its pivot, in seconds; the API's default where it is absent."""

@@ -22,6 +22,9 @@ class Outcome(StrEnum):
     """A compensation whose action never happened; it left a tombstone, so the action never will."""
     ALREADY_DONE = "already_done"
     """A fence that came too late: the pivot has happened, and nothing was changed."""
+    ACCEPTED = "accepted"
+    """An action that is under way: its outcome will come as an event, and the same command again answers what it is by
+    then."""
     FENCED = "fenced"
     """A fence in time: the pivot has not happened and never will."""
 
@@ -46,10 +49,21 @@ class EventRef(Contract):
 
 
 class Reply(Contract):
-    """The 200 answer to a command. The same command again is answered with the same reply."""
+    """The 200 answer to a command. The same command again is answered with the same reply, but for `accepted`."""
 
     outcome: Outcome
     events: tuple[EventRef, ...] = ()
+
+
+class StepOutcome(Contract):
+    """What an event says about a step whose action was accepted: that it is done, or refused."""
+
+    step: str
+    event: str
+    """The event's type."""
+    refusal: str | None = None
+    """The refusal's code; None if the step is done."""
+    message: str = ""
 
 
 class Problem(BaseModel):

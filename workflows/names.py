@@ -17,6 +17,8 @@ SEARCH_ATTRIBUTES = (SAGA_STATUS, SAGA_CAUSE, FAILED_STEP, FAILURE_CODE, CUSTOME
 
 DECIDE = "decide"
 """The update by which an operator's decision reaches a stuck saga."""
+STEP_OUTCOME = "step_outcome"
+"""The signal by which an event that a saga waits for reaches it."""
 SAGA_COMPENSATED = "SagaCompensated"
 """The failure type of a saga that ended compensated (by any cause but a cancellation)."""
 SAGA_FORCED = "SagaForced"

@@ -57,6 +57,7 @@ def book_shipment(saga: OrderSagaInput) -> commands.BookShipment:
         saga_id=saga.saga_id,
         lines=tuple(commands.Units(sku=line.sku, quantity=line.quantity) for line in saga.order.lines),
         shipping_address=saga.order.shipping_address,
+        carrier=saga.order.carrier,
     )
 
 

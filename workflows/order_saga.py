@@ -61,6 +61,8 @@ ORDER_SAGA_DEFINITION = SagaDefinition(
                 ("SHIPMENT_ALREADY_DISPATCHED",),
                 "cancel the shipment, return the stock",
             ),
+            done_by="ShipmentBooked",
+            refused_by="ShipmentBookingRefused",
         ),
         Step(
             "capture_payment",

@@ -53,6 +53,10 @@ class Step:
     service: str
     action: Operation
     undo: Operation | None = None
+    done_by: str | None = None
+    """The public event that says that an accepted action is done. Without one the action cannot be accepted."""
+    refused_by: str | None = None
+    """The public event that says that an accepted action is refused."""
 
 
 Parallel = tuple[Step, ...]
