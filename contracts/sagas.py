@@ -185,6 +185,10 @@ class StepDefinitionView(Contract):
     undo: str | None
     """The compensation, or the pivot's fence."""
     undo_refusals: tuple[str, ...]
+    done_by: str | None = None
+    """The public event that says that the action is done, where the service has only accepted it."""
+    refused_by: str | None = None
+    """The public event that says that it is refused."""
 
 
 class DefinitionView(Contract):

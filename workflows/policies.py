@@ -33,6 +33,8 @@ class Policy(Contract):
     """Before the saga unwinds; the fast attempt counts."""
     stuck_after: Annotated[int, Field(ge=1)] = 5
     """Attempts of a pivot, retriable, fence or compensation after which the saga shows as stuck."""
+    ask_interval_s: Seconds = 10.0
+    """How long to wait for the event that brings an accepted action's outcome, before asking the service for it."""
     fast_path: bool = True
     """Whether steps run as local activities first."""
 

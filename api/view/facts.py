@@ -75,6 +75,15 @@ class Settled(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Told(Fact):
+    """An event has brought the outcome of an accepted action."""
+
+    half: Half
+    event: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupting(Fact):
     half: Half
 

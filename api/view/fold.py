@@ -89,6 +89,10 @@ class _State:
                 operation = self._of(half)
                 operation.settle(answer, attempts)
                 self._note_stuck(half, operation, exhausted=answer.ending is Ending.FAILED)
+            case facts.Told(half=half, answer=answer):
+                # One that comes when the saga has turned finds nobody waiting.
+                if self._status() is SagaStatus.RUNNING:
+                    self._of(half).tell(answer)
             case facts.CancelAsked(attempts_before=attempts_before):
                 self.cancel_asked = True
                 for activity, attempts in attempts_before.items():

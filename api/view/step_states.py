@@ -19,7 +19,12 @@ class Operation:
     attempts_seen: int = 0
     """Of the activity in flight, before something stopped its retries; for when Temporal does not tell."""
     path: Literal["fast", "durable"] | None = None
-    answer: Answer | None = None
+    replied: Answer | None = None
+    """The last answer to a call."""
+    accepted: bool = False
+    """Whether one of them was only an acceptance, so that the saga waits for an event."""
+    told: Answer | None = None
+    """What that event said."""
     in_flight: bool = False
     stuck: bool = False
     skipped: bool = False
@@ -33,8 +38,21 @@ class Operation:
         return self.path is not None
 
     @property
+    def answer(self) -> Answer | None:
+        """What became of it, as far as is known."""
+        return self.told if self.awaited and self.told else self.replied
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it was accepted, and no call has told what became of it."""
+        if not self.accepted or self.replied is None or self.replied.ending is Ending.REFUSED:
+            return False
+        return self.replied.ending is not Ending.DONE or self.replied.outcome is Outcome.ACCEPTED
+
+    @property
     def done(self) -> bool:
-        return self.answer is not None and self.answer.ending is Ending.DONE
+        answer = self.answer
+        return answer is not None and answer.ending is Ending.DONE and answer.outcome is not Outcome.ACCEPTED
 
     @property
     def outcome(self) -> Outcome | None:
@@ -44,13 +62,23 @@ class Operation:
         self.attempts += attempts or self.attempts_seen
         self.attempts_seen = 0
         self.in_flight = False
-        self.answer = answer
+        self.replied = answer
+        self.accepted = self.accepted or answer.outcome is Outcome.ACCEPTED
+        self._note(answer)
+        if self.done:
+            self.stuck = self.skipped = False
+
+    def tell(self, answer: Answer) -> None:
+        """The first event counts."""
+        if self.told is None:
+            self.told = answer
+            self._note(answer)
+
+    def _note(self, answer: Answer) -> None:
         if answer.ending in (Ending.FAILED, Ending.REFUSED):
             self.last_failure = answer.message
         if answer.code and answer.message:
             self.messages[answer.code] = answer.message
-        if self.done:
-            self.stuck = self.skipped = False
 
 
 def action_state(step: Step, action: Operation, status: SagaStatus) -> StepState:
@@ -60,6 +88,8 @@ def action_state(step: Step, action: Operation, status: SagaStatus) -> StepState
         return StepState.FAILED if step.kind is StepKind.PIVOT else StepState.SKIPPED
     if action.stuck:
         return StepState.STUCK
+    if action.awaited and not action.told:
+        return StepState.WAITING if status is SagaStatus.RUNNING else StepState.STARTED
     if action.in_flight:
         waits = action.pending is not None and action.pending.between_attempts and action.pending.attempt > 1
         return StepState.WAITING if waits and status in _GOING_ON else StepState.STARTED

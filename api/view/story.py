@@ -39,6 +39,7 @@ class _Teller:
         self._definition = definition
         self._status = SagaStatus.RUNNING
         self._shown_last: dict[str, str | None] = {}
+        self._accepted: set[Half] = set()
 
     def entry(self, fact: Fact) -> HistoryEntry | None:
         match fact:
@@ -49,12 +50,25 @@ class _Teller:
                 return _entry(fact, f"The saga of an order over {total} started.", detail=detail)
             case facts.FastAttempt(half=half, answer=answer):
                 return self._settled(fact, half, answer, path="fast", attempt=1)
+            case facts.Scheduled(half=half) if half in self._accepted:
+                return _entry(
+                    fact, f"No event came; the service is asked what became of {half.step}.", half, path="durable"
+                )
             case facts.Scheduled(half=half, unlimited=unlimited):
                 how = "retried without limit" if unlimited else "tried"
                 what = f"{self._name(half)} is now {how} as an activity of its own, visible in Temporal."
                 return _entry(fact, what, half, path="durable")
             case facts.Settled(half=half, answer=answer, attempts=attempts):
                 return self._settled(fact, half, answer, path="durable", attempt=attempts or None)
+            case facts.Told(half=half, event=event, answer=answer):
+                self._accepted.discard(half)
+                if self._status is not SagaStatus.RUNNING:
+                    return _entry(fact, f"{event} came when nobody waited for it any more.", half)
+                ended = f"was refused: {answer.code}" if answer.ending is Ending.REFUSED else "is done"
+                outcome = answer.outcome or answer.ending
+                return _entry(
+                    fact, f"{event} came: {half.step} {ended}.", half, outcome=outcome, detail=answer.message or None
+                )
             case facts.Interrupting(half=half):
                 what = f"Retries of {self._name(half)} were stopped; an attempt on its way is awaited."
                 return _entry(fact, what, half, path="durable")
@@ -109,6 +123,10 @@ class _Teller:
     def _settled(self, fact: Fact, half: Half, answer: Answer, *, path: str, attempt: int | None) -> HistoryEntry:
         name = self._name(half)
         match answer.ending:
+            case Ending.DONE if answer.outcome is Outcome.ACCEPTED:
+                is_or_was = "still is" if half in self._accepted else "was"
+                what = f"{name} {is_or_was} accepted; an event will tell its outcome."
+                self._accepted.add(half)
             case Ending.DONE:
                 what = _done(name, answer.outcome)
             case Ending.REFUSED:

@@ -36,12 +36,13 @@ from api.view.facts import (
     TaskDone,
     TaskFailed,
     TaskLost,
+    Told,
     UnreadableHistory,
 )
 from contracts.faults import Phase
 from contracts.sagas import RecordedDecision, SagaStatus
-from contracts.wire import ALREADY_COMPENSATED, Reply
-from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED
+from contracts.wire import ALREADY_COMPENSATED, Outcome, Reply, StepOutcome
+from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED, STEP_OUTCOME
 from workflows.order_commands import OrderSagaInput
 from workflows.saga.definition import SagaDefinition
 
@@ -91,6 +92,7 @@ class _Reader:
             self._halves[step.action.name] = Half(step.name, Phase.ACTION), step.action.refusals
             if step.undo:
                 self._halves[step.undo.name] = Half(step.name, Phase.COMPENSATION), step.undo.refusals
+        self._awaiting = {Half(step.name, Phase.ACTION) for step in definition.steps if step.done_by}
         self._scheduled: dict[int, str] = {}
         self._attempts: dict[int, int] = {}
 
@@ -114,6 +116,8 @@ class _Reader:
                 return CancelAsked(at_id, at, reason, attempts_in(reason))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 return _decided(event, at_id, at)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                return self._told(event, at_id, at)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 return TaskDone(at_id, at)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
@@ -173,6 +177,25 @@ class _Reader:
                 return self._settled(at_id, at, timed_out.scheduled_event_id, answer)
             case _:
                 return None
+
+    def _told(self, event: HistoryEvent, at_id: int, at: datetime) -> Fact | None:
+        """None for what somebody sent by hand, and the workflow ignored, too."""
+        signal = event.workflow_execution_signaled_event_attributes
+        if signal.signal_name != STEP_OUTCOME:
+            return None
+        try:
+            told = StepOutcome.model_validate_json(signal.input.payloads[0].data)
+        except (IndexError, ValidationError):
+            return None
+        half = Half(told.step, Phase.ACTION)
+        if half not in self._awaiting:
+            return None
+        answer = (
+            Answer(Ending.REFUSED, code=told.refusal, message=told.message)
+            if told.refusal
+            else Answer(Ending.DONE, outcome=Outcome.DONE)
+        )
+        return Told(at_id, at, half, told.event, answer)
 
     def _settled(self, at_id: int, at: datetime, scheduled_id: int, answer: Answer) -> Fact | None:
         activity = self._scheduled.get(scheduled_id)

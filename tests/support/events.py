@@ -81,6 +81,12 @@ class Events:
         self.add("WORKFLOW_EXECUTION_UPDATE_ACCEPTED", acceptedRequest=request)
         return self
 
+    def signal(self, **outcome: Any) -> "Events":
+        """An event's outcome reaches the saga."""
+        told = {"payloads": [_payload(outcome)]}
+        self.add("WORKFLOW_EXECUTION_SIGNALED", signalName="step_outcome", input=told)
+        return self
+
     def show(self, status: SagaStatus | None = None, **attributes: str | None) -> "Events":
         shown: dict[str, str | None] = {**attributes, **({"SagaStatus": status} if status else {})}
         fields = {name: _payload(value) for name, value in shown.items()}

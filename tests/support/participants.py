@@ -22,6 +22,8 @@ class Move(StrEnum):
     """Fails without an effect."""
     LOSE = "lose"
     """Has its effect, then fails."""
+    ACCEPT = "accept"
+    """Accepts; it is under way until the test concludes it."""
     LATE = "late"
     """Times out; the effect lands later, when everything else is over."""
 
@@ -47,6 +49,8 @@ class Participants:
         self.undone: dict[str, int] = defaultdict(int)
         self.barred: set[str] = set()
         self.refused: set[str] = set()
+        self.accepted: set[str] = set()
+        """Keys of actions that are under way."""
         self.calls: list[tuple[str, str]] = []
         """Key and half of each attempt, as they arrived."""
         self.holds: dict[tuple[str, str], asyncio.Event] = {}
@@ -73,6 +77,14 @@ class Participants:
         sign = {"act": "", "undo": "-", "fence": "-"}
         return [sign[half] + key.split(":")[1] for key, half in self.calls if key.startswith(f"{saga_id}:")]
 
+    def conclude(self, key: str, *, refused: bool = False) -> None:
+        """What was accepted has its outcome, unless it was undone meanwhile."""
+        if key in self.accepted and key not in self.barred:
+            self.accepted.remove(key)
+            if refused:
+                self.acted[key] = 0
+                self.refused.add(key)
+
     @activity.defn(dynamic=True)
     async def attempt(self, args: Sequence[RawValue]) -> Reply:
         half = activity.info().activity_type.split("_")[0]
@@ -90,6 +102,8 @@ class Participants:
             raise ApplicationError("nobody listens to this any more", type="SCRIPTED")
         if move is Move.REFUSE:
             self._refuse(call.key, half)
+        if move is Move.ACCEPT and call.key not in self.barred:
+            self.accepted.add(call.key)
         reply = self._effect(call.key, half)
         if move is Move.LOSE:
             raise ApplicationError("scripted loss of the reply", type="SCRIPTED")
@@ -109,7 +123,7 @@ class Participants:
                     return Reply(outcome=Outcome.DONE)
                 raise ApplicationError("refused", type=code, non_retryable=True)
             self.acted[key] = 1
-            return Reply(outcome=Outcome.DONE)
+            return Reply(outcome=Outcome.ACCEPTED if key in self.accepted else Outcome.DONE)
         if half == "fence":
             if self.acted[key]:
                 return Reply(outcome=Outcome.ALREADY_DONE)

@@ -14,7 +14,10 @@ REFUSAL = "NO"
 
 
 class Plan(Contract):
-    """Places of steps, written `name` or `name1|name2`; `!name` is the pivot, and what follows it is retriable."""
+    """Places of steps, written `name` or `name1|name2`; `!name` is the pivot, and what follows it is retriable.
+
+    `name?` may end by the event `name_done` or `name_refused`.
+    """
 
     places: tuple[str, ...]
     policy: Policy = Policy()
@@ -30,7 +33,10 @@ class Plan(Contract):
         return SagaDefinition("scripted", tuple(table))
 
 
-def _step(name: str, kind: StepKind) -> Step:
+def _step(written: str, kind: StepKind) -> Step:
+    name = written.removesuffix("?")
+    done_by, refused_by = (f"{name}_done", f"{name}_refused") if written != name else (None, None)
+
     def command(_: Plan, __: Cause | None = None) -> Command:
         if name in BUGS:
             raise ZeroDivisionError("a bug in workflow code")
@@ -38,7 +44,9 @@ def _step(name: str, kind: StepKind) -> Step:
 
     half = "fence" if kind is StepKind.PIVOT else "undo"
     undo = None if kind is StepKind.RETRIABLE else Operation(f"{half}_{name}", command, (REFUSAL,))
-    return Step(name, kind, "test", Operation(f"act_{name}", command, (REFUSAL,)), undo)
+    return Step(
+        name, kind, "test", Operation(f"act_{name}", command, (REFUSAL,)), undo, done_by=done_by, refused_by=refused_by
+    )
 
 
 @workflow.defn

@@ -29,7 +29,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from contracts.base import Contract
 from contracts.faults import Fault
-from contracts.wire import ALREADY_COMPENSATED, Call, Reply
+from contracts.wire import ALREADY_COMPENSATED, Call, Outcome, Reply
 from workflows.policies import Policy
 from workflows.saga.definition import Operation
 
@@ -41,6 +41,8 @@ _ANSWER_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Done:
+    """The service replied. Where the reply is `accepted`, the outcome is still to come."""
+
     reply: Reply
 
 
@@ -83,6 +85,7 @@ class Attempts:
         policy: Policy,
         faults: Callable[[], tuple[Fault, ...]],
         yields_to_cancel: bool,
+        may_be_accepted: bool,
     ) -> None:
         self.yields_to_cancel = yields_to_cancel
         self._operation = operation
@@ -90,6 +93,7 @@ class Attempts:
         self._key = key
         self._policy = policy
         self._faults = faults
+        self._may_be_accepted = may_be_accepted
         self._handle: ActivityHandle[Reply] | None = None
         self._interrupted = False
 
@@ -123,7 +127,7 @@ class Attempts:
                 # Both time-outs of a local activity are the same time, and either may be told.
                 return replace(settled, out_of_time=cut_short and settled.code == TIMED_OUT)
             return settled
-        return Done(reply)
+        return self._take(reply)
 
     async def durable(self, attempts: int, within: timedelta | None = None) -> Settled:
         """Up to so many attempts as a regular activity (0: without limit), within the time given, if any."""
@@ -142,7 +146,7 @@ class Attempts:
             summary=self._operation.summary or None,
         )
         try:
-            return Done(await self._handle)
+            return self._take(await self._handle)
         except FailureError as error:
             return self._judge(error)
         except asyncio.CancelledError:
@@ -152,6 +156,11 @@ class Attempts:
             return Interrupted()
         finally:
             self._handle = None
+
+    def _take(self, reply: Reply) -> Done | Failed:
+        if reply.outcome is Outcome.ACCEPTED and not self._may_be_accepted:
+            return Failed("ACCEPTED_ONLY", "the service accepted what has to be done at once")
+        return Done(reply)
 
     def _call(self, time: timedelta) -> Call:
         return Call(

@@ -62,6 +62,7 @@ class Calls:
             policy=self.policy,
             faults=lambda: tuple(f for f in self._faults if f.step == step.name and f.phase is phase),
             yields_to_cancel=phase is Phase.ACTION and step.kind is not StepKind.RETRIABLE,
+            may_be_accepted=phase is Phase.ACTION and step.done_by is not None,
         )
         self._in_flight[step.name] = attempts
         try:

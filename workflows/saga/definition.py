@@ -1,7 +1,8 @@
 """A saga's definition: data that reads as a table, is checked at import, runs, draws itself and feeds the tests.
 
 Guarantees of a definition that could be built: names are unique; every compensatable step has a compensation; at most
-one pivot, alone in its place and with a fence; before it only compensatable steps, after it only retriable ones.
+one pivot, alone in its place and with a fence; before it only compensatable steps, after it only retriable ones; only
+compensatable steps may end by an event, and each event leads to one of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -132,6 +133,13 @@ def _problems(places: tuple[Parallel, ...]) -> Iterator[str]:
             yield f"{step.name} is the pivot and needs a fence"
         if step.kind is StepKind.RETRIABLE and step.undo is not None:
             yield f"{step.name} is retriable: it can only go forward, so it has no compensation"
+        if step.done_by is not None and step.kind is not StepKind.COMPENSATABLE:
+            yield f"{step.name} ends by an event, and so must be compensatable: only before the pivot a deadline holds"
+        if step.refused_by is not None and step.done_by is None:
+            yield f"{step.name} may be refused by an event, so it needs one that says it is done"
+    events = [event for step in steps for event in (step.done_by, step.refused_by) if event]
+    if twice := sorted({event for event in events if events.count(event) > 1}):
+        yield f"an event may end one step and in one way only, these are named more often: {', '.join(twice)}"
     for place in places:
         if len({step.kind for step in place}) > 1:
             yield f"a parallel group holds one kind: {', '.join(step.name for step in place)}"
@@ -156,6 +164,8 @@ def _step_view(step: Step) -> StepDefinitionView:
         refusals=step.action.refusals,
         undo=step.undo.name if step.undo else None,
         undo_refusals=step.undo.refusals if step.undo else (),
+        done_by=step.done_by,
+        refused_by=step.refused_by,
     )
 
 
@@ -171,6 +181,8 @@ def _diagram(definition: SagaDefinition) -> Iterator[str]:
             if step.undo:
                 label = "fence" if step.kind is StepKind.PIVOT else "undo"
                 yield f"  {step.name} -. {label} .-> {step.undo.name}({step.undo.name})"
+            for event in filter(None, (step.done_by, step.refused_by)):
+                yield f"  {event}>{event}] -. may end .-> {step.name}"
         ends = [step.name for step in place]
     for end in ends:
         yield f"  {end} --> completed([completed])"

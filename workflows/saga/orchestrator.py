@@ -12,12 +12,14 @@ Guarantees:
   less than was done: after a worker's death, a freeze, a reset.
 - Unwinding is drained: no cancellation reaches it, and a stuck compensation does not keep the others from running.
 - A technical failure at the pivot never unwinds by itself.
+- An action that a service accepted may have happened, whatever comes of the wait for its outcome.
 
 The pattern is the saga of Garcia-Molina and Salem (1987), with the pivot and the retriable steps of Richardson's
 "Microservices Patterns"; `docs/sagas.md` derives fence and sweep.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -35,6 +37,7 @@ from workflows.saga.attempts import Done, Failed, Interrupted, Refused, Settled
 from workflows.saga.calls import Calls
 from workflows.saga.definition import Parallel, SagaDefinition, Step
 from workflows.saga.insistence import GoneWithout, Insistence
+from workflows.saga.outcomes import Outcomes
 from workflows.saga.progress import Progress
 from workflows.saga.statuses import Happening
 
@@ -70,6 +73,7 @@ class Saga:
         self._policy = policy
         self._progress = Progress(step.name for step in definition.steps)
         self._calls = Calls(order, policy, faults)
+        self._outcomes = Outcomes()
         self._insistence = Insistence(definition, self._calls, self._progress)
         self._halted: set[str] = set()
         self._residue: list[Residue] = []
@@ -137,7 +141,38 @@ class Saga:
         return turn
 
     async def _attempt(self, step: Step) -> Settled:
-        """Attempts a compensatable action as often as the policy allows, until the deadline or an interruption."""
+        """Attempts a compensatable action, and waits for its outcome where it is only accepted."""
+        settled = await self._attempt_in_time(step)
+        while isinstance(settled, Done) and settled.reply.outcome is Outcome.ACCEPTED:
+            self._progress.step(step.name, StepState.WAITING)
+            settled = await self._outcome(step, settled)
+        return settled
+
+    async def _outcome(self, step: Step, accepted: Done) -> Settled:
+        """The outcome of an accepted action as its event tells it, or else as the service does when asked."""
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._outcomes.of(step) is not None or self._gives_up(step),
+                timeout=min(timedelta(seconds=self._policy.ask_interval_s), max(self._calls.time_left(), _NO_TIME)),
+            )
+        told = self._outcomes.of(step)
+        if told is not None:
+            return told
+        if self._gives_up(step):
+            return Interrupted()
+        time_left = self._calls.time_left()
+        if time_left <= _NO_TIME:
+            return Failed("DEADLINE", "the deadline passed before its outcome was known", out_of_time=True)
+        with self._calls.attempts(step, Phase.ACTION) as attempts:
+            settled = await attempts.durable(1, time_left)
+        # It was accepted, so an event may still come when nobody can be asked.
+        return accepted if isinstance(settled, Failed) else settled
+
+    def _gives_up(self, step: Step) -> bool:
+        return self._calls.cancelled or step.name in self._halted
+
+    async def _attempt_in_time(self, step: Step) -> Settled:
+        """As often as the policy allows, until the deadline or an interruption."""
         left = self._policy.action_attempts
         settled: Settled = Interrupted()
         with self._calls.attempts(step, Phase.ACTION) as attempts:
@@ -146,7 +181,7 @@ class Saga:
                 left -= 1
             if isinstance(settled, Done | Refused) or left == 0:
                 return settled
-            if self._calls.cancelled or step.name in self._halted:
+            if self._gives_up(step):
                 return Interrupted()
             time_left = self._calls.time_left()
             if time_left <= _NO_TIME:

@@ -12,12 +12,13 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from contracts.sagas import Decision, DecisionKind, SagaStatus
+from contracts.wire import StepOutcome
 from run.worker import workflow_runner
 from tests.support.eventually import eventually
 from tests.support.participants import Move, Participants
-from tests.support.scripted_saga import Plan, ScriptedSaga
+from tests.support.scripted_saga import REFUSAL, Plan, ScriptedSaga
 from workflows.converter import DATA_CONVERTER
-from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED, SAGA_STATUS
+from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED, SAGA_STATUS, STEP_OUTCOME
 from workflows.policies import TASK_TIMEOUT, Policy
 from workflows.saga.orchestrator import SagaResult
 
@@ -83,6 +84,19 @@ class Run:
         await self.handle.execute_update(
             DECIDE, Decision(step=step, decision=decision, reason="test"), result_type=type(None)
         )
+
+    async def tell(self, step: str, *, refused: bool = False) -> None:
+        """The outcome of what was accepted is known, and its event comes."""
+        self.participants.conclude(f"{self.handle.id}:{step}", refused=refused)
+        await self.send_event(step, refused=refused)
+
+    async def send_event(self, step: str, *, refused: bool = False) -> None:
+        outcome = (
+            StepOutcome(step=step, event=f"{step}_refused", refusal=REFUSAL, message="refused by event")
+            if refused
+            else StepOutcome(step=step, event=f"{step}_done")
+        )
+        await self.handle.signal(STEP_OUTCOME, outcome)
 
     async def check_clean(self) -> None:
         """Judges the end: all effects stand, or none does; and the history replays."""
