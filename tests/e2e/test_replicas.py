@@ -2,21 +2,24 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy import make_url
 
 from contracts.sagas import Cause, SagaStatus
 from tests.support.business import Business
 from tests.support.compose_file import databases, read_compose
 from tests.support.composition import Composition, Replica
+from tests.support.databases import POSTGRES_URL, require_postgres
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
-from tests.support.postgres import fresh_databases
 from tests.support.rabbitmq import RABBITMQ_URL, require_rabbitmq, without_leftovers
 from tests.support.shop import Shop, open_shop
 
@@ -28,12 +31,25 @@ STOCK, ORDERS = 5, 15
 GIVEN = {"POSTGRES_PASSWORD": "secret", "RABBITMQ_PASSWORD": "secret", "AMENDS_FAULT_INJECTION": "true"}
 
 
+@contextmanager
+def empty_databases(names: Iterable[str]) -> Iterator[str]:
+    """Databases for the time of the context. Answers what the URL of each begins with, before its name."""
+    prefix = f"amends_test_{uuid4().hex[:12]}_"
+    with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
+        for name in names:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(prefix + name)))
+        yield make_url(POSTGRES_URL).set(database=prefix).render_as_string(hide_password=False)
+        for name in names:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(prefix + name)))
+
+
 @pytest.fixture(scope="module")
 async def composition(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Composition]:
     require_rabbitmq()
+    require_postgres()
     document, exchange = read_compose(GIVEN), f"amends.test.{uuid4().hex}"
     async with AsyncExitStack() as stack:
-        postgres = await stack.enter_async_context(fresh_databases(databases(document)))
+        postgres = stack.enter_context(empty_databases(databases(document)))
         await stack.enter_async_context(without_leftovers(exchange, *CONSUMERS))
         temporal = await stack.enter_async_context(dev_server())
         composition = Composition(
@@ -59,7 +75,7 @@ async def shop(composition: Composition) -> AsyncIterator[Shop]:
 
 async def test_consumers_when_two_of_each_run_have_one_at_work_and_one_that_stands_by(composition: Composition) -> None:
     for name in CONSUMERS:
-        await eventually(lambda name=name: _one_is_active(composition, name))
+        await _active(composition, name)
 
 
 async def test_order_when_its_carrier_answers_by_event_completes(shop: Shop) -> None:
