@@ -18,6 +18,7 @@ from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSaga
 OK = Reply(outcome=Outcome.DONE)
 NOTHING = Reply(outcome=Outcome.NOTHING_TO_UNDO)
 FENCED = Reply(outcome=Outcome.FENCED)
+ACCEPTED = Reply(outcome=Outcome.ACCEPTED)
 ALREADY = Reply(outcome=Outcome.ALREADY_DONE)
 Move = Reply | str
 """A reply; or a failure's code, which is a refusal where it begins with an exclamation mark."""

@@ -22,9 +22,10 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from contracts.sagas import Decision, DecisionKind, SagaStatus
+from contracts.wire import StepOutcome
 from tests.support.engine import dev_server
 from tests.support.eventually import eventually
-from tests.support.order_world import ALREADY, Move, OrderWorld, order_worker
+from tests.support.order_world import ACCEPTED, ALREADY, NOTHING, Move, OrderWorld, order_worker
 from tests.support.orders import parsed_order
 from workflows import names
 from workflows.order_commands import OrderSagaInput
@@ -142,6 +143,40 @@ async def deadline(recorder: Recorder, name: str) -> Handle:
     return await ended(await recorder.start(name, policy, book_shipment="NO_REPLY"))
 
 
+async def waiting_for_event(recorder: Recorder, name: str) -> Handle:
+    handle = await recorder.start(name, book_shipment=ACCEPTED)
+
+    async def waits() -> bool:
+        return bool((await handle.fetch_history()).events[-1].HasField("timer_started_event_attributes"))
+
+    await eventually(waits, within_s=20)
+    return handle
+
+
+async def completed_by_event(recorder: Recorder, name: str) -> Handle:
+    handle = await waiting_for_event(recorder, name)
+    await handle.signal(names.STEP_OUTCOME, StepOutcome(step="book_shipment", event="ShipmentBooked"))
+    return await ended(handle)
+
+
+async def refused_by_event(recorder: Recorder, name: str) -> Handle:
+    handle = await waiting_for_event(recorder, name)
+    recorder.world.always[handle.id, "cancel_shipment"] = NOTHING
+    outcome = StepOutcome(
+        step="book_shipment",
+        event="ShipmentBookingRefused",
+        refusal="UNDELIVERABLE_ADDRESS",
+        message="no carrier delivers to AQ",
+    )
+    await handle.signal(names.STEP_OUTCOME, outcome)
+    return await ended(handle)
+
+
+async def asked_in_vain(recorder: Recorder, name: str) -> Handle:
+    policy = _POLICY.model_copy(update={"deadline_s": 1.5, "ask_interval_s": 0.4})
+    return await ended(await recorder.start(name, policy, book_shipment=ACCEPTED))
+
+
 async def cancelled(recorder: Recorder, name: str) -> Handle:
     handle = await waiting(recorder, name)
     await handle.cancel()
@@ -250,6 +285,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     failed,
     durable,
     waiting,
+    waiting_for_event,
+    completed_by_event,
+    refused_by_event,
+    asked_in_vain,
     deadline,
     cancelled,
     cancel_requested,

@@ -9,9 +9,11 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from contracts.sagas import SagaStatus, StepState
+from contracts.wire import StepOutcome
 from tests.integration.api.bench import ApiBench
 from tests.support.eventually import eventually
-from tests.support.order_world import ALREADY, Move
+from tests.support.order_world import ACCEPTED, ALREADY, Move
+from workflows.names import STEP_OUTCOME
 
 pytestmark = pytest.mark.integration
 
@@ -76,7 +78,10 @@ async def test_states_when_stuck_and_decided_on_then_those_of_the_kernel(api: Ap
 
 
 async def cancel(api: ApiBench, order_id: str) -> None:
-    await eventually(lambda: api.is_durable(order_id, "book_shipment"))
+    async def is_held_up() -> bool:
+        return await api.is_durable(order_id, "book_shipment") or await _is_waiting(api, order_id)
+
+    await eventually(is_held_up)
     await api.http.post(f"/orders/{order_id}/cancel")
 
 
@@ -84,25 +89,43 @@ async def let_time_pass(api: ApiBench, order_id: str) -> None:
     """The deadline does the rest."""
 
 
+@pytest.mark.parametrize("moves", [{"book_shipment": "DOWN"}, {"book_shipment": ACCEPTED}], ids=["down", "accepted"])
 @pytest.mark.parametrize("cut_short", [cancel, let_time_pass])
 async def test_states_when_cut_short_then_those_of_the_kernel(
-    api: ApiBench, cut_short: Callable[[ApiBench, str], Awaitable[None]]
+    api: ApiBench, moves: dict[str, Move], cut_short: Callable[[ApiBench, str], Awaitable[None]]
 ) -> None:
-    key = f"states-{uuid4()}"
-    api.always(key, "book_shipment", "DOWN")
-    changes: dict[str, Any] = {"deadline_s": 0.4} if cut_short is let_time_pass else {}
-    order_id = (await api.order(key=key, **changes)).json()["order_id"]
+    order_id = await start(api, moves, **({"deadline_s": 0.4} if cut_short is let_time_pass else {}))
 
     await cut_short(api, order_id)
 
     assert await folded(api, order_id, SagaStatus.COMPENSATED) == await drawn(api, order_id)
 
 
-async def start(api: ApiBench, moves: dict[str, Move]) -> str:
+@pytest.mark.parametrize("refusal", [None, "UNDELIVERABLE_ADDRESS"])
+async def test_states_when_an_event_brings_the_outcome_then_those_of_the_kernel(
+    api: ApiBench, refusal: str | None
+) -> None:
+    order_id = await start(api, {"book_shipment": ACCEPTED})
+    await eventually(lambda: _is_waiting(api, order_id))
+    waiting = await folded(api, order_id, SagaStatus.RUNNING), await drawn(api, order_id)
+
+    handle = api.client.get_workflow_handle(f"order-{order_id}")
+    await handle.signal(STEP_OUTCOME, StepOutcome(step="book_shipment", event="ShipmentBooked", refusal=refusal))
+
+    status = SagaStatus.COMPENSATED if refusal else SagaStatus.COMPLETED
+    assert await folded(api, order_id, status) == await drawn(api, order_id)
+    assert waiting[0] == waiting[1]
+
+
+async def _is_waiting(api: ApiBench, order_id: str) -> bool:
+    return (await drawn(api, order_id))["book_shipment"] is StepState.WAITING
+
+
+async def start(api: ApiBench, moves: dict[str, Move], **changes: Any) -> str:
     key = f"states-{uuid4()}"
     for activity, move in moves.items():
         api.always(key, activity, move)
-    return str((await api.order(key=key)).json()["order_id"])
+    return str((await api.order(key=key, **changes)).json()["order_id"])
 
 
 async def folded(api: ApiBench, order_id: str, status: SagaStatus) -> dict[str, StepState]:
