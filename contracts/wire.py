@@ -13,6 +13,8 @@ ALREADY_COMPENSATED = "ALREADY_COMPENSATED"
 """The refusal of an action whose step was compensated or fenced before; every step has it, none declares it."""
 KEY_REUSED = "KEY_REUSED"
 """422: the same key came with another body."""
+STANDING_BY = "STANDING_BY"
+"""503: another process is the one at work, and only it can do what was asked."""
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 

@@ -15,7 +15,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
-from contracts.wire import Problem
+from contracts.wire import STANDING_BY, Problem
 from messaging.feed import Feeds
 from messaging.port import DeadLetters, NotNow, Taker, Transport
 from services.kernel import problems
@@ -74,7 +74,7 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
 
     def require_active() -> None:
         if not active.is_active:
-            raise TryLater("STANDING_BY", "another process of this consumer is at work; ask again, it may answer then")
+            raise TryLater(STANDING_BY, "another process of this consumer is at work; ask again, it may answer then")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
