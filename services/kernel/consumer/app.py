@@ -26,6 +26,7 @@ from services.kernel.consumer.progress import progress_routes
 from services.kernel.consumer.read_model import ReadModel
 from services.kernel.database import Database
 from services.kernel.errors import TryLater
+from services.kernel.keeping_up import kept_up
 
 _PAUSE_S = 1.0
 """Before following is taken up again after an error that nobody expected."""
@@ -63,7 +64,7 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
-            for run in (following.run, *map(_kept_up, process.alongside)):
+            for run in (following.run, *map(kept_up, process.alongside)):
                 group.create_task(run())
 
     async def end() -> None:
@@ -128,20 +129,6 @@ class Following:
                 log.exception("following failed")
                 self._failure = time.monotonic(), f"{type(error).__name__}: {error}"
                 await asyncio.sleep(_PAUSE_S)
-
-
-def _kept_up(run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Runs it again whenever it fails."""
-
-    async def keep_up() -> None:
-        while True:
-            try:
-                return await run()
-            except Exception:
-                structlog.get_logger().exception("failed, and begins again")
-                await asyncio.sleep(_PAUSE_S)
-
-    return keep_up
 
 
 def _consumer(taker: Taker) -> Consumer:
