@@ -43,7 +43,7 @@ class ConsumerProcess:
     transport: Transport
     feeds: Feeds
     dead_letters: DeadLetters | None = None
-    """None for one that parks nothing, such as the relay."""
+    """None for one that parks nothing, as a forwarder does."""
     routers: Sequence[APIRouter] = ()
     alongside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """What runs beside it while it is at work, cancelled then."""
@@ -134,7 +134,7 @@ class Following:
 def _consumer(taker: Taker) -> Consumer:
     if isinstance(taker, ReadModel):
         return taker.active
-    assert isinstance(taker, Consumer)  # noqa: S101 - the relay parks nothing, and has no such routes
+    assert isinstance(taker, Consumer)  # noqa: S101 - a forwarder parks nothing, and has no such routes
     return taker
 
 
