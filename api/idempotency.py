@@ -18,9 +18,21 @@ def order_id_of(key: str) -> UUID:
     return uuid5(_ORDERS, key)
 
 
+_FIELDS_OF_THE_FIRST_DIGESTS = frozenset(
+    "customer_id currency payment_token lines shipping_address faults deadline_s".split()
+)
+
+
 def digest_of(order: Order) -> str:
-    """The same for two bodies exactly if they parse to the same order."""
-    canonical = json.dumps(order.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """The same for two bodies exactly if they parse to the same order.
+
+    A field that came to be known later counts only where it is not at its default: else a new release would take the
+    keys of running sagas for reused.
+    """
+    told = order.model_dump(mode="json")
+    more = order.model_dump(mode="json", exclude=set(_FIELDS_OF_THE_FIRST_DIGESTS), exclude_defaults=True)
+    first = {name: told[name] for name in _FIELDS_OF_THE_FIRST_DIGESTS}
+    canonical = json.dumps({**first, **more}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

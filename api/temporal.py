@@ -1,4 +1,4 @@
-"""The API's dealings with Temporal: start, read, wait, cancel, decide; each bounded in time.
+"""The API's dealings with Temporal: start, read, wait, cancel, decide, tell; each bounded in time.
 
 Guarantees:
 - It comes up without Temporal, and gets on by itself when Temporal is there.
@@ -38,6 +38,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.config import ApiSettings
 from api.order_in_words import customer_attribute_of, details_of, summary_of
 from contracts.sagas import RecordedDecision, SagaStatus
+from contracts.wire import StepOutcome
 from workflows import names
 from workflows.converter import DATA_CONVERTER
 from workflows.order_commands import OrderSagaInput
@@ -194,7 +195,21 @@ class Temporal:
             try:
                 await self._client.get_workflow_handle(saga_id).cancel(reason=reason)
             except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
+                if _is_unknown_saga(error):
+                    raise SagaOver(saga_id) from None
+                raise
+
+    async def tell(self, saga_id: str, outcome: StepOutcome) -> None:
+        """Tells the saga what has become of a step that was accepted. Telling it again is harmless.
+
+        Raises:
+            SagaOver: it has ended, or there never was one.
+        """
+        async with self._reaching():
+            try:
+                await self._client.get_workflow_handle(saga_id).signal(names.STEP_OUTCOME, outcome)
+            except RPCError as error:
+                if _is_unknown_saga(error):
                     raise SagaOver(saga_id) from None
                 raise
 
@@ -215,12 +230,12 @@ class Temporal:
         except WorkflowUpdateFailedError as error:
             raise DecisionTurnedDown(getattr(error.cause, "message", None) or str(error.cause)) from None
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if _is_unknown_saga(error):
                 raise SagaOver(saga_id) from None
             if error.status is RPCStatusCode.FAILED_PRECONDITION:
                 # Somebody has paused the workflow, where Temporal allows that.
                 raise DecisionTurnedDown(error.message) from None
-            if error.status in _UNREACHABLE:
+            if error.status in _UNREACHABLE or _is_missing_setup(error):
                 raise TemporalUnavailable(_reason(error)) from error
             raise
 
@@ -244,7 +259,7 @@ class Temporal:
                 retry=True,
             )
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+            if _is_unknown_saga(error):
                 raise SagaUnknown(saga_id) from None
             raise
 
@@ -282,6 +297,10 @@ class Temporal:
             if "connect" not in str(error).lower():
                 raise
             raise TemporalUnavailable("Temporal cannot be reached") from error
+
+
+def _is_unknown_saga(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.NOT_FOUND and not _is_missing_setup(error)
 
 
 def _is_missing_setup(error: RPCError) -> bool:

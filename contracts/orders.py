@@ -70,6 +70,7 @@ class Order(Contract):
     lines: Lines
     shipping_address: Address
     carrier: Carrier = Carrier.AT_ONCE
+    """Whether the carrier says at once whether it delivers there, or later, by an event for which the saga waits."""
     faults: Annotated[tuple[Fault, ...], Field(max_length=100)] = ()
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     """How long the saga may take until its pivot, in seconds; the API's default where it is absent."""

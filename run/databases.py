@@ -24,6 +24,7 @@ class DatabaseName(StrEnum):
     VIEWS = "views"
     NOTIFICATIONS = "notifications"
     RELAY = "relay"
+    LISTENER = "listener"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -94,10 +95,10 @@ def schema_of(name: str) -> "Schema":
             from services.notifications.tables import NOTIFICATION_SCHEMA
 
             return NOTIFICATION_SCHEMA
-        case DatabaseName.RELAY:
-            from services.relay.relay import RELAY_SCHEMA
+        case DatabaseName.RELAY | DatabaseName.LISTENER:
+            from services.kernel.consumer.forwarder import FORWARDER_SCHEMA
 
-            return RELAY_SCHEMA
+            return FORWARDER_SCHEMA
 
 
 def _open(name: DatabaseName, settings: Settings, patience: "Patience") -> "Database":

@@ -18,7 +18,7 @@ letters_verbs = typer.Typer(no_args_is_help=True, help="Events that a consumer c
 
 
 class Parking(StrEnum):
-    """Consumers that park what they cannot take. The relay publishes everything."""
+    """Consumers that park what they cannot take. The others pass everything on."""
 
     VIEWS = "views"
     NOTIFICATIONS = "notifications"
@@ -35,8 +35,7 @@ def lag() -> None:
     """Show how far each consumer is behind each service's log."""
     settings = load_settings()
     table = pretty.table("consumer", "status", "log", "position", "head", "lag", "parked streams")
-    names = (*CONSUMERS, "relay") if settings.broker_url else CONSUMERS
-    for name in names:
+    for name in (*CONSUMERS, *(["relay"] if settings.broker_url else []), "listener"):
         try:
             with _consumer(name, settings) as caller:
                 found = caller.get("/health/ready").json()
@@ -142,12 +141,11 @@ def _say(replayed: dict[str, str]) -> None:
 
 
 def _consumer(name: str, settings: Settings) -> Caller:
-    if name == ConsumerName.RELAY:
+    if name in (ConsumerName.RELAY, ConsumerName.LISTENER):
+        # Nobody but operators asks them anything, so there is no setting for one that runs elsewhere.
         state = running_state(settings)
-        address = (
-            state.parts["relay"].address if state and "relay" in state.parts else settings.url_of(settings.relay_port)
-        )
-        return Caller(address, setting="relay_port")
+        part = state.parts.get(name) if state else None
+        return Caller(part.address if part else settings.url_of(settings.service_port(name)), setting=f"{name}_port")
     given = getattr(settings, f"{name}_url")
     state = None if given else running_state(settings)
     url: str = getattr(state.urls, name) if state else settings.service_url(name)

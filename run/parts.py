@@ -47,7 +47,9 @@ def parts_of(settings: Settings, cli: str | None) -> list[Part]:
     for name in own_consumers(settings):
         port = settings.service_port(name)
         probe = http_probe(settings, port, "/health/ready")
-        parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), ("migrate",), env))
+        # The listener tells sagas, and so needs their namespace.
+        needs = ("migrate", "prepare") if name == "listener" else ("migrate",)
+        parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), needs, env))
     parts += [
         Part("api", (*python, "api"), http_probe(settings, settings.api_port, "/health/ready"),
              settings.url_of(settings.api_port), env=env),
@@ -68,7 +70,7 @@ def own_services(settings: Settings, names: Iterable[str]) -> list[str]:
 
 def own_consumers(settings: Settings) -> list[str]:
     """Those that no other address is given for, and the relay where events travel by RabbitMQ."""
-    return [*own_services(settings, CONSUMERS), *(["relay"] if settings.broker_url else [])]
+    return [*own_services(settings, CONSUMERS), *(["relay"] if settings.broker_url else []), "listener"]
 
 
 def own_databases(settings: Settings) -> list[str]:

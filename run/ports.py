@@ -21,6 +21,7 @@ PORTS: Mapping[str, str] = {
     "views_port": "the query side",
     "notifications_port": "the customer notifications",
     "relay_port": "the relay to RabbitMQ",
+    "listener_port": "the listener",
     "api_port": "the API",
 }
 """Each port's setting, and who listens there."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,8 @@ from run.settings import Settings, describe, load_settings, unknown_variables, v
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from api.config import ApiSettings
 
 _PREPARE_WITHIN_S = 30.0
 
@@ -32,6 +35,8 @@ class ConsumerName(StrEnum):
     NOTIFICATIONS = "notifications"
     RELAY = "relay"
     """From the services' feeds to RabbitMQ."""
+    LISTENER = "listener"
+    """From the services to the sagas that wait for an event."""
 
 
 _DATABASES = {Service.PAYMENT: (DatabaseName.PAYMENT, DatabaseName.GATEWAY)}
@@ -140,29 +145,32 @@ def worker() -> None:
 def api() -> None:
     """Run the API."""
     from api.app import create_app
-    from api.config import ApiSettings
     from run.http_server import serve
     from run.logs import configure_logs
 
     settings = load_settings()
     configure_logs(settings.log_level, part="api")
-    app = create_app(
-        settings=ApiSettings(
-            temporal_address=settings.engine_address,
-            namespace=settings.namespace,
-            task_queue=settings.task_queue,
-            temporal_ui_url=settings.engine_ui_url,
-            order_url=settings.service_url("order"),
-            payment_url=settings.service_url("payment"),
-            shipping_url=settings.service_url("shipping"),
-            views_url=settings.service_url("views"),
-            policy=settings.saga_policy(),
-            fault_injection=settings.fault_injection,
-            max_body_bytes=settings.api_max_body_bytes,
-            max_wait_s=settings.api_max_wait_s,
-        )
-    )
+    app = create_app(settings=_api_settings(settings))
     serve(app, settings, name="api", port_setting="api_port")
+
+
+def _api_settings(settings: Settings) -> "ApiSettings":
+    from api.config import ApiSettings
+
+    return ApiSettings(
+        temporal_address=settings.engine_address,
+        namespace=settings.namespace,
+        task_queue=settings.task_queue,
+        temporal_ui_url=settings.engine_ui_url,
+        order_url=settings.service_url("order"),
+        payment_url=settings.service_url("payment"),
+        shipping_url=settings.service_url("shipping"),
+        views_url=settings.service_url("views"),
+        policy=settings.saga_policy(),
+        fault_injection=settings.fault_injection,
+        max_body_bytes=settings.api_max_body_bytes,
+        max_wait_s=settings.api_max_wait_s,
+    )
 
 
 def _service_app(name: Service, settings: Settings) -> "FastAPI":
@@ -191,13 +199,14 @@ def _service_app(name: Service, settings: Settings) -> "FastAPI":
                     database_url=settings.database_url("shipping"),
                     stock_file=settings.stock_file,
                     fault_injection=settings.fault_injection,
+                    carrier_delay_s=settings.carrier_delay_s,
                 )
             except UnusableStockFile as error:
                 raise CannotRun(f"{error}; {variable_of('stock_file')} names the file") from error
 
 
 def _consumer_app(name: ConsumerName, settings: Settings) -> "FastAPI":
-    return _consumer_factory(name)(
+    return _consumer_factory(name, settings)(
         database_url=settings.database_url(name),
         feed_urls=settings.feed_urls,
         # Who runs a relay alone has a RabbitMQ, whatever the consumers here listen to.
@@ -206,7 +215,7 @@ def _consumer_app(name: ConsumerName, settings: Settings) -> "FastAPI":
     )
 
 
-def _consumer_factory(name: ConsumerName) -> "Callable[..., FastAPI]":
+def _consumer_factory(name: ConsumerName, settings: Settings) -> "Callable[..., FastAPI]":
     match name:
         case ConsumerName.VIEWS:
             from services.views import app as views
@@ -220,3 +229,7 @@ def _consumer_factory(name: ConsumerName) -> "Callable[..., FastAPI]":
             from services.relay import app as relay
 
             return relay.create_app
+        case ConsumerName.LISTENER:
+            from run.listener import create_app
+
+            return partial(create_app, settings=_api_settings(settings))

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Of the customer notifications."""
     relay_port: Port = 8106
     """Of the relay to RabbitMQ: its health and metrics."""
+    listener_port: Port = 8107
+    """Of the listener, which takes awaited events to their sagas: its health and metrics."""
     api_port: Port = 8000
     """Of the API."""
 
@@ -95,6 +97,8 @@ class Settings(BaseSettings):
     """Of the customer notifications; by default SQLite in the data folder."""
     relay_database_url: str | None = None
     """Of the relay, which keeps there how far it has got; by default SQLite in the data folder."""
+    listener_database_url: str | None = None
+    """Of the listener, which keeps there how far it has got; by default SQLite in the data folder."""
 
     event_transport: Literal["feed", "rabbitmq"] = "feed"
     """How consumers hear of events: from each service's feed, or by RabbitMQ with the feeds behind it."""
@@ -134,6 +138,8 @@ class Settings(BaseSettings):
     """Timeouts and retries of new sagas, one variable each (see below)."""
     gateway_reply_delay_s: Annotated[float, Field(ge=0, le=60)] = 0
     """How long the payment gateway simulator's answers take; for tests that die in between."""
+    carrier_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 2
+    """How long the simulated carrier takes to answer for an order whose carrier answers by event."""
     fault_injection: bool = False
     """Whether orders may bring faults. `make up` enables it."""
     api_max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144

@@ -20,7 +20,7 @@ from run.supervisor import Limits, Supervisor
 
 _LEFTOVER_GRACE_S = 10.0
 _DOWN_MARGIN_S = 10.0
-_DATABASES = tuple(f"{name}.db" for name in (*SERVICES, "gateway", *CONSUMERS, "relay", "temporal"))
+_DATABASES = tuple(f"{name}.db" for name in (*SERVICES, "gateway", *CONSUMERS, "relay", "listener", "temporal"))
 
 
 def up(settings: Settings) -> None:

@@ -10,6 +10,10 @@ from contracts.sagas import Residue, SagaStatus
 
 FREED_BY = {"PaymentCaptured": "captured", "PaymentVoided": "voided", "PaymentExpired": "expired"}
 """What ends an authorization, and how."""
+TAKEN = ("ShipmentRequested", "ShipmentBooked")
+"""With which events a shipment takes its units."""
+TAKEN_BACK = ("ShipmentBookingRefused", "ShipmentWithdrawn", "ShipmentCancelled")
+"""With which it gives them back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,16 @@ def moved(evidence: Evidence, sku: str, event_type: str) -> int:
 
 
 def live_shipments(evidence: Evidence) -> int:
-    """Shipments booked and not cancelled, dispatched or not."""
-    booked = events_of(evidence.shipping, "ShipmentBooked")
-    return len(booked) - len(events_of(evidence.shipping, "ShipmentCancelled"))
+    """Shipments requested or booked and not taken back, dispatched or not."""
+    live, requested = 0, set[str | None]()
+    for event in events_of(evidence.shipping, *TAKEN, *TAKEN_BACK):
+        if event.type in TAKEN_BACK:
+            live -= 1
+        elif event.type == "ShipmentRequested" or event.key not in requested:
+            live += 1
+        # Once booked, what was requested is the same shipment still; one booked after that is another one.
+        requested = requested | {event.key} if event.type == "ShipmentRequested" else requested - {event.key}
+    return live
 
 
 def order_status(evidence: Evidence) -> str:

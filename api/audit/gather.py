@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from itertools import chain
 
-from api.audit.evidence import Evidence, placed_order
+from api.audit.evidence import TAKEN, Evidence, placed_order
 from api.audit.service_events import Booked, events_of, told
 from api.services import ORDER, PAYMENT, SHIPPING, Services, Stream
 from contracts.sagas import SagaView
@@ -31,9 +31,9 @@ async def gather(services: Services, view: SagaView) -> Evidence:
 
 
 async def _stock(services: Services, evidence: Evidence) -> dict[str, Stream]:
-    """The stock of everything that was ordered or booked."""
+    """The stock of everything that was ordered, requested or booked."""
     placed = placed_order(evidence)
-    booked = (told(event, Booked).by_sku for event in events_of(evidence.shipping, "ShipmentBooked"))
+    booked = (told(event, Booked).by_sku for event in events_of(evidence.shipping, *TAKEN))
     skus = sorted({*(placed.units if placed else ()), *chain.from_iterable(booked)})
     streams = await asyncio.gather(*(services.stock(sku) for sku in skus))
     return {sku: stream for sku, stream in zip(skus, streams, strict=True) if stream is not None}

@@ -3,34 +3,38 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from api.audit.evidence import Evidence, money_of
+from api.audit.evidence import TAKEN, Evidence, money_of
 from api.audit.service_events import Moved, events_of, told
 from api.audit.verdicts import Verdict, verdict
 from api.services import BarrierEntry, StoredEvent, Stream
 from contracts.wire import Outcome
 
-UNDONE_BY = {
-    "OrderPlaced": "OrderRejected",
-    "PaymentAuthorized": "PaymentVoided",
-    "ShipmentBooked": "ShipmentCancelled",
-    "StockBooked": "StockReturned",
+_TAKES_BACK = {
+    "OrderRejected": "OrderPlaced",
+    "PaymentVoided": "PaymentAuthorized",
+    "ShipmentBookingRefused": "ShipmentRequested",
+    "ShipmentWithdrawn": "ShipmentRequested",
+    "ShipmentCancelled": "ShipmentBooked",
+    "StockReturned": "StockBooked",
 }
-"""Each effect that can be undone, and what undoes it, under the same key."""
+"""Each effect that takes another one back, under the same key."""
 _EFFECTS = {
-    *UNDONE_BY,
-    *UNDONE_BY.values(),
+    *_TAKES_BACK,
+    *_TAKES_BACK.values(),
     "PaymentCaptured",
     "OrderConfirmed",
     "ShipmentDispatched",
     "StockDispatched",
 }
-_EFFECT_OF_UNDO = {
-    "RejectOrder": "OrderPlaced",
-    "ReleasePayment": "PaymentAuthorized",
-    "CancelShipment": "ShipmentBooked",
-    "AbandonCapture": "PaymentCaptured",
+_EFFECTS_OF_UNDO = {
+    "RejectOrder": ("OrderPlaced",),
+    "ReleasePayment": ("PaymentAuthorized",),
+    "CancelShipment": TAKEN,
+    "AbandonCapture": ("PaymentCaptured",),
 }
-"""The effect that each compensation takes back, or each fence keeps from happening."""
+"""The effects that each compensation takes back, or each fence keeps from happening; any of them will do."""
+_ANSWERS = {"CancelShipment": ("ShipmentBookingRefused",)}
+"""What else must not come any more: an answer to what was taken back."""
 _TOMBSTONES = {Outcome.NOTHING_TO_UNDO.value, Outcome.FENCED.value}
 
 
@@ -49,20 +53,20 @@ def compensations_have_their_action(evidence: Evidence) -> Verdict:
     wrong = [
         f"{event.type} for {event.key}, but no {effect} before it"
         for stream in _all_streams(evidence)
-        for effect, undoing in UNDONE_BY.items()
+        for undoing, effect in _TAKES_BACK.items()
         for event in _ours(stream, evidence)
         if event.type == undoing and not _has_before(stream, effect, event)
     ]
     seen = []
     for entry in _undos(evidence):
-        effect = _EFFECT_OF_UNDO[entry.command]
-        happened = _effect(evidence, effect, entry.key)
+        effects = _EFFECTS_OF_UNDO[entry.command]
+        happened = next(_events(evidence, effects, entry.key), None)
         if entry.outcome == Outcome.DONE and happened is None:
-            wrong.append(f"{entry.command} for {entry.key} says done, but there was no {effect}")
+            wrong.append(f"{entry.command} for {entry.key} says done, but there was no {' or '.join(effects)}")
         elif entry.outcome in _TOMBSTONES and happened is not None and not _lapsed(evidence, entry.key):
-            wrong.append(f"{entry.command} for {entry.key} says {entry.outcome}, but there is {effect}")
+            wrong.append(f"{entry.command} for {entry.key} says {entry.outcome}, but there is {happened.type}")
         else:
-            what = "a tombstone" if happened is None else f"of {effect}, version {happened.version}"
+            what = "a tombstone" if happened is None else f"of {happened.type}, version {happened.version}"
             seen.append(f"{entry.command} for {entry.key} is {what}")
     name = "every compensation names its action or is a tombstone"
     return verdict(name, wrong, *(seen or ["there is no compensation"]))
@@ -72,10 +76,13 @@ def nothing_after_a_tombstone(evidence: Evidence) -> Verdict:
     wrong, barred = [], 0
     for entry in _undos(evidence):
         barred += 1
-        effect = _effect(evidence, _EFFECT_OF_UNDO[entry.command], entry.key)
-        # An undo may itself write down what it found at the gateway; that is not a late action.
-        if effect is not None and effect.command != entry.command and effect.recorded_at > entry.recorded_at:
-            wrong.append(f"{effect.type} for {effect.key} came after {entry.command}")
+        kept_out = (*_EFFECTS_OF_UNDO[entry.command], *_ANSWERS.get(entry.command, ()))
+        wrong += [
+            f"{event.type} for {event.key} came after {entry.command}"
+            for event in _events(evidence, kept_out, entry.key)
+            # An undo may itself write down what it found at the gateway; that is not a late action.
+            if event.command != entry.command and event.recorded_at > entry.recorded_at
+        ]
     return verdict("no effect after its tombstone", wrong, f"{barred} actions are barred, none came later")
 
 
@@ -137,12 +144,13 @@ def _ours(stream: Stream, evidence: Evidence) -> Iterator[StoredEvent]:
 def _undos(evidence: Evidence) -> Iterator[BarrierEntry]:
     """The compensations and fences that were taken, so that their actions are barred."""
     taken = {*_TOMBSTONES, Outcome.DONE.value}
-    return (entry for entry in evidence.barrier if entry.command in _EFFECT_OF_UNDO and entry.outcome in taken)
+    return (entry for entry in evidence.barrier if entry.command in _EFFECTS_OF_UNDO and entry.outcome in taken)
 
 
-def _effect(evidence: Evidence, event_type: str, key: str) -> StoredEvent | None:
+def _events(evidence: Evidence, event_types: tuple[str, ...], key: str) -> Iterator[StoredEvent]:
+    """Those under a key, in the order of each stream."""
     found = (event for stream in evidence.streams for event in stream.events)
-    return next((event for event in found if event.type == event_type and event.key == key), None)
+    return (event for event in found if event.type in event_types and event.key == key)
 
 
 def _has_before(stream: Stream, effect: str, undoing: StoredEvent) -> bool:
@@ -153,6 +161,8 @@ def _has_before(stream: Stream, effect: str, undoing: StoredEvent) -> bool:
 
 def _lapsed(evidence: Evidence, key: str) -> bool:
     """Whether the effect ended by itself: then there was indeed nothing to undo."""
+    if any(_events(evidence, ("ShipmentBookingRefused",), key)):
+        return True
     return any(event.data.get("authorization") == key for event in events_of(evidence.payment, "PaymentExpired"))
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from api.audit.evidence import (
+    TAKEN,
     Evidence,
     holds_of,
     live_authorizations,
@@ -187,7 +188,7 @@ def _left_of_compensated(evidence: Evidence) -> dict[str, bool]:
 
 def _is_as_booked(evidence: Evidence) -> bool:
     """Whether the stock is taken that the shipment holds, and nothing of it came back or left."""
-    booked = told(events_of(evidence.shipping, "ShipmentBooked")[-1], Booked).by_sku
+    booked = told(events_of(evidence.shipping, *TAKEN)[-1], Booked).by_sku
     taken = Counter({sku: moved(evidence, sku, "StockBooked") for sku in evidence.stock})
     gone = any(moved(evidence, sku, how) for sku in evidence.stock for how in ("StockReturned", "StockDispatched"))
     return taken == booked and not gone and not events_of(evidence.shipping, "ShipmentDispatched")

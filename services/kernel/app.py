@@ -1,8 +1,9 @@
 """Makes a service out of its operations and aggregates: what all services have alike."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -18,6 +19,7 @@ from services.kernel.event_feed import EventFeed
 from services.kernel.event_log import Snapshots
 from services.kernel.executor import Executor
 from services.kernel.faults import FaultInjector
+from services.kernel.keeping_up import kept_up, running
 from services.kernel.limits import BodyLimit
 from services.kernel.operations import AnyOperation
 from services.kernel.streams import stream_routes
@@ -37,6 +39,10 @@ class Service:
     routers: tuple[APIRouter, ...] = ()
     on_start: Callable[[Executor], Awaitable[None]] | None = None
     """Awaited before the first request."""
+    on_accepted: Callable[[], None] = lambda: None
+    """Called when an action was accepted, and that is committed."""
+    alongside: Callable[[Executor], Coroutine[Any, Any, None]] | None = None
+    """What runs beside the requests: it concludes accepted actions. It is begun again whenever it fails."""
     on_stop: Callable[[], None] | None = None
     body_limit_bytes: int = BODY_LIMIT_BYTES
 
@@ -49,7 +55,7 @@ def create_service_app(service: Service) -> FastAPI:
     """
     database = service.database
     feed = EventFeed(service.name, database, service.aggregates)
-    executor = Executor(database, Snapshots(), on_commit=feed.wake)
+    executor = Executor(database, Snapshots(), on_commit=feed.wake, on_accepted=service.on_accepted)
     faults = FaultInjector(database, enabled=service.fault_injection)
 
     @asynccontextmanager
@@ -57,7 +63,9 @@ def create_service_app(service: Service) -> FastAPI:
         await database.write(event_log.ensure_log_id)
         if service.on_start:
             await service.on_start(executor)
-        yield
+        beside = kept_up(partial(service.alongside, executor)) if service.alongside else None
+        async with running(beside) if beside else nullcontext():
+            yield
         database.close()
         if service.on_stop:
             service.on_stop()

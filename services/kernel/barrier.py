@@ -8,12 +8,14 @@ Guarantees, each within one transaction and so under any race:
 - Once a step is compensated or fenced, its action is refused with ALREADY_COMPENSATED, whatever was stored for it.
 - An undo whose action never happened, or was refused, changes nothing but leaves its row, the tombstone.
 - A fence whose action has happened answers `already_done` and leaves no row: it changed nothing.
+- An accepted action is under way. Its row says so until the outcome is known, or until it is undone, whichever comes
+  first; what comes second changes nothing.
 - An action with an `intended` row may have had its effect outside (the process died in between). It is neither
   taken as done nor as not done: its handler, or its undo's, must ask outside.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from sqlmodel import Session, col, select
@@ -96,6 +98,17 @@ def judge(request: Request, entries: Entries) -> Verdict:
     if own and own.outcome != EntryState.INTENDED:
         return Answered(_stored_reply(own))
     return Proceed(resumed=own is not None)
+
+
+def under_way(entries: Entries, command: str) -> CommandRow | None:
+    """The row of an accepted action whose outcome is not known yet; None if it is, or if it was undone."""
+    row = entries.get(command)
+    return row if row and row.outcome == Outcome.ACCEPTED else None
+
+
+def call_off(row: CommandRow) -> None:
+    """An undo has come before the outcome of an accepted action, which is not under way any more."""
+    row.outcome, row.reply = EntryState.REFUSED, asdict(already_compensated(row.key))
 
 
 def already_compensated(key: str) -> Refusal:

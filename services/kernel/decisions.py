@@ -1,4 +1,8 @@
-"""What a handler makes of a command: an outcome, a refusal, or a question to the outside world first."""
+"""What a handler makes of a command: an outcome, a refusal, or a question to the outside world first.
+
+An action whose outcome takes longer than anybody should wait for is `accepted`; whoever learns of the outcome then
+concludes it (services/kernel/executor.py).
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -37,6 +37,15 @@ class CommandRow(SQLModel, table=True):
     """What became of a command: the barrier's memory (see barrier.py)."""
 
     __tablename__ = "commands"
+    __table_args__ = (
+        # Finds what is under way, oldest first, among all that ever came.
+        Index(
+            "commands_accepted",
+            "recorded_at",
+            sqlite_where=text("outcome = 'accepted'"),
+            postgresql_where=text("outcome = 'accepted'"),
+        ),
+    )
 
     key: str = Field(primary_key=True)
     command: str = Field(primary_key=True)
@@ -72,4 +81,4 @@ class LogRow(SQLModel, table=True):
 
 KERNEL_TABLES: tuple[type[SQLModel], ...] = (EventRow, CommandRow, EnactmentRow, LogRow)
 
-KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0001", Path(__file__).parent / "migrations")
+KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0002", Path(__file__).parent / "migrations")

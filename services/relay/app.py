@@ -7,7 +7,7 @@ from messaging.rabbit.publisher import RabbitPublisher
 from messaging.transports import EXCHANGE
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.database import Database
-from services.relay.relay import Relay
+from services.relay.relay import relay_to
 
 
 def create_app(*, database_url: str, feed_urls: dict[str, str], rabbitmq_url: str, exchange: str = EXCHANGE) -> FastAPI:
@@ -21,7 +21,7 @@ def create_app(*, database_url: str, feed_urls: dict[str, str], rabbitmq_url: st
 
     return create_consumer_app(
         ConsumerProcess(
-            taker=Relay(publisher, database, tuple(feed_urls)),
+            taker=relay_to(publisher, database, tuple(feed_urls)),
             database=database,
             transport=FeedTransport(feeds),
             feeds=feeds,

@@ -7,13 +7,16 @@ from enum import StrEnum
 from typing import assert_never
 
 from contracts.commands import BookShipment, CancelShipment, DispatchShipment, Units
-from contracts.orders import Address
+from contracts.orders import Address, Carrier
 from services.kernel.refusal import Refusal
 from services.shipping.events import (
     ShipmentBooked,
+    ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
     ShipmentEvent,
+    ShipmentRequested,
+    ShipmentWithdrawn,
     StockBooked,
     StockDispatched,
     StockEvent,
@@ -27,7 +30,11 @@ UNDELIVERABLE_COUNTRIES = frozenset({"AQ", "BV", "GS", "HM", "TF"})
 
 class ShipmentStatus(StrEnum):
     NONE = "none"
+    REQUESTED = "requested"
+    """A carrier was asked and has not answered; the units are set aside."""
     BOOKED = "booked"
+    REFUSED = "refused"
+    """The carrier has declined what was requested."""
     CANCELLED = "cancelled"
     DISPATCHED = "dispatched"
 
@@ -36,7 +43,7 @@ class ShipmentStatus(StrEnum):
 class Shipment:
     status: ShipmentStatus = ShipmentStatus.NONE
     saga_id: str | None = None
-    """The saga that booked it, and alone may cancel or dispatch it."""
+    """The saga that requested or booked it, and alone may cancel or dispatch it."""
     units: tuple[Units, ...] = ()
     shipping_address: Address | None = None
 
@@ -58,12 +65,16 @@ def units_of(command: BookShipment) -> dict[str, int]:
 
 
 def book(shipment: Shipment, stock: Mapping[str, Stock], command: BookShipment) -> Movement | Refusal:
-    """`stock` holds every SKU of the command; one that was never received is out of stock."""
-    if shipment.status in (ShipmentStatus.BOOKED, ShipmentStatus.DISPATCHED):
+    """`stock` holds every SKU of the command; one that was never received is out of stock.
+
+    A carrier that answers by event is only requested: the stock is taken at once, and `conclude` does the rest.
+    """
+    if shipment.status in (ShipmentStatus.REQUESTED, ShipmentStatus.BOOKED, ShipmentStatus.DISPATCHED):
         return Refusal("SHIPMENT_ALREADY_BOOKED", f"order {command.order_id} has a shipment of {shipment.saga_id}")
-    country = command.shipping_address.country
-    if country in UNDELIVERABLE_COUNTRIES:
-        return Refusal("UNDELIVERABLE_ADDRESS", f"no carrier delivers to {country}")
+    by_event = command.carrier is Carrier.BY_EVENT
+    declined = None if by_event else answer_for(command.shipping_address)
+    if declined:
+        return declined
     units = units_of(command)
     missing = [
         f"{sku} ({quantity} of {stock[sku].on_hand})"
@@ -73,28 +84,53 @@ def book(shipment: Shipment, stock: Mapping[str, Stock], command: BookShipment) 
     if missing:
         return Refusal("OUT_OF_STOCK", f"not enough on hand of {', '.join(missing)}")
     order_id = str(command.order_id)
+    contents = tuple(Units(sku=sku, quantity=quantity) for sku, quantity in units.items())
     return Movement(
-        ShipmentBooked(
-            command.saga_id,
-            tuple(Units(sku=sku, quantity=quantity) for sku, quantity in units.items()),
-            command.shipping_address,
-        ),
+        ShipmentRequested(command.saga_id, contents, command.shipping_address)
+        if by_event
+        else ShipmentBooked(command.saga_id, contents, command.shipping_address, awaited=False),
         {sku: StockBooked(order_id, quantity) for sku, quantity in units.items()},
     )
+
+
+def answer_for(address: Address) -> Refusal | None:
+    """What carriers say to an address; None if they deliver there."""
+    if address.country in UNDELIVERABLE_COUNTRIES:
+        return Refusal("UNDELIVERABLE_ADDRESS", f"no carrier delivers to {address.country}")
+    return None
+
+
+def conclude(shipment: Shipment, order_id: str, declined: Refusal | None) -> Movement:
+    """What becomes of a requested shipment by the carrier's answer: None if it will fetch the units.
+
+    Raises:
+        ValueError: nothing is requested. The barrier lets no answer through then.
+    """
+    if shipment.status is not ShipmentStatus.REQUESTED or shipment.saga_id is None or shipment.shipping_address is None:
+        raise ValueError(f"the shipment of order {order_id} is {shipment.status}, expected a requested one")
+    if declined:
+        return Movement(ShipmentBookingRefused(declined.code, declined.message), _returned(shipment, order_id))
+    return Movement(ShipmentBooked(shipment.saga_id, shipment.units, shipment.shipping_address, awaited=True), {})
 
 
 def cancel(shipment: Shipment, command: CancelShipment) -> Movement | Refusal | None:
     """Answers None where there is nothing left to cancel."""
     if shipment.status is ShipmentStatus.DISPATCHED:
         return Refusal("SHIPMENT_ALREADY_DISPATCHED", f"the shipment of order {command.order_id} has left the house")
-    if not _is_booked_for(shipment, command.saga_id):
+    if shipment.saga_id != command.saga_id:
         return None
-    order_id = str(command.order_id)
-    return Movement(ShipmentCancelled(), {u.sku: StockReturned(order_id, u.quantity) for u in shipment.units})
+    returned = _returned(shipment, str(command.order_id))
+    match shipment.status:
+        case ShipmentStatus.REQUESTED:
+            return Movement(ShipmentWithdrawn(), returned)
+        case ShipmentStatus.BOOKED:
+            return Movement(ShipmentCancelled(), returned)
+        case _:
+            return None
 
 
 def dispatch(shipment: Shipment, command: DispatchShipment) -> Movement | Refusal:
-    if not _is_booked_for(shipment, command.saga_id):
+    if shipment.status is not ShipmentStatus.BOOKED or shipment.saga_id != command.saga_id:
         detail = f"the shipment of order {command.order_id} is {shipment.status}, not booked for {command.saga_id}"
         return Refusal("SHIPMENT_NOT_BOOKED", detail)
     order_id = str(command.order_id)
@@ -103,9 +139,13 @@ def dispatch(shipment: Shipment, command: DispatchShipment) -> Movement | Refusa
 
 def evolve(shipment: Shipment, event: ShipmentEvent) -> Shipment:
     match event:
+        case ShipmentRequested():
+            return Shipment(ShipmentStatus.REQUESTED, event.saga_id, event.units, event.shipping_address)
         case ShipmentBooked():
             return Shipment(ShipmentStatus.BOOKED, event.saga_id, event.units, event.shipping_address)
-        case ShipmentCancelled():
+        case ShipmentBookingRefused():
+            return replace(shipment, status=ShipmentStatus.REFUSED)
+        case ShipmentWithdrawn() | ShipmentCancelled():
             return replace(shipment, status=ShipmentStatus.CANCELLED)
         case ShipmentDispatched():
             return replace(shipment, status=ShipmentStatus.DISPATCHED)
@@ -113,5 +153,5 @@ def evolve(shipment: Shipment, event: ShipmentEvent) -> Shipment:
             assert_never(event)
 
 
-def _is_booked_for(shipment: Shipment, saga_id: str) -> bool:
-    return shipment.status is ShipmentStatus.BOOKED and shipment.saga_id == saga_id
+def _returned(shipment: Shipment, order_id: str) -> Mapping[str, StockEvent]:
+    return {unit.sku: StockReturned(order_id, unit.quantity) for unit in shipment.units}

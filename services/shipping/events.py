@@ -7,11 +7,36 @@ from contracts.orders import Address
 
 
 @dataclass(frozen=True, slots=True)
+class ShipmentRequested:
+    """The units are set aside, and a carrier was asked to fetch them. Private: nothing is booked yet."""
+
+    saga_id: str
+    units: tuple[Units, ...]
+    """One entry for each SKU."""
+    shipping_address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class ShipmentBooked:
     saga_id: str
     units: tuple[Units, ...]
     """One entry for each SKU."""
     shipping_address: Address
+    awaited: bool
+    """Whether it was requested first, so that its saga waits for it. Since version 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentBookingRefused:
+    """The carrier has declined what was requested; the units are back on the shelf."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentWithdrawn:
+    """What was requested is not wanted any more, before the carrier has answered. Private: nothing was booked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +80,23 @@ class StockDispatched:
     quantity: int
 
 
-ShipmentEvent = ShipmentBooked | ShipmentCancelled | ShipmentDispatched
-SHIPMENT_EVENTS = (ShipmentBooked, ShipmentCancelled, ShipmentDispatched)
+ShipmentEvent = (
+    ShipmentRequested
+    | ShipmentBooked
+    | ShipmentBookingRefused
+    | ShipmentWithdrawn
+    | ShipmentCancelled
+    | ShipmentDispatched
+)
+SHIPMENT_EVENTS = (
+    ShipmentRequested,
+    ShipmentBooked,
+    ShipmentBookingRefused,
+    ShipmentWithdrawn,
+    ShipmentCancelled,
+    ShipmentDispatched,
+)
+SHIPMENT_UPCASTERS = {"ShipmentBooked": (lambda booked: {**booked, "awaited": False},)}
 StockEvent = StockReceived | StockBooked | StockReturned | StockDispatched
 STOCK_EVENTS = (StockReceived, StockBooked, StockReturned, StockDispatched)
 STOCK_UPCASTERS = {"StockReceived": (lambda received: {**received, "delivery": "unknown"},)}

@@ -1,6 +1,7 @@
 """Takes the shipping service's commands to its domain: one transaction for a shipment and all stock it moves."""
 
-from contracts.commands import BookShipment, CancelShipment, Command, DispatchShipment, ReceiveStock
+from contracts.commands import BookShipment, CancelShipment, DispatchShipment, ReceiveStock
+from contracts.orders import Carrier
 from contracts.wire import Outcome
 from services.kernel.aggregates import Aggregate
 from services.kernel.event_log import Versioned
@@ -11,6 +12,7 @@ from services.shipping import domain, stock
 from services.shipping.domain import Movement, Shipment
 from services.shipping.events import (
     SHIPMENT_EVENTS,
+    SHIPMENT_UPCASTERS,
     STOCK_EVENTS,
     STOCK_UPCASTERS,
     ShipmentEvent,
@@ -21,7 +23,7 @@ from services.shipping.public import STOCK_PREFIX, announce_shipment, announce_s
 from services.shipping.stock import Stock
 
 SHIPMENT: Aggregate[Shipment, ShipmentEvent] = Aggregate(
-    Shipment(), domain.evolve, SHIPMENT_EVENTS, announce=announce_shipment
+    Shipment(), domain.evolve, SHIPMENT_EVENTS, announce=announce_shipment, upcasters=SHIPMENT_UPCASTERS
 )
 STOCK: Aggregate[Stock, StockEvent] = Aggregate(
     Stock(), stock.evolve, STOCK_EVENTS, prefix=STOCK_PREFIX, announce=announce_stock, upcasters=STOCK_UPCASTERS
@@ -33,19 +35,43 @@ def stock_stream(sku: str) -> str:
 
 
 def book_shipment(command: BookShipment, unit: UnitOfWork) -> Outcome | Refusal:
-    shipment = unit.load(SHIPMENT, order_stream(command))
+    stream = order_stream(command)
+    shipment = unit.load(SHIPMENT, stream)
     on_shelves = {sku: unit.load(STOCK, stock_stream(sku)).state for sku in domain.units_of(command)}
-    return _move(command, unit, shipment, domain.book(shipment.state, on_shelves, command))
+    decision = domain.book(shipment.state, on_shelves, command)
+    if isinstance(decision, Refusal):
+        return decision
+    _move(unit, stream, shipment, decision)
+    return Outcome.ACCEPTED if command.carrier is Carrier.BY_EVENT else Outcome.DONE
+
+
+def conclude_booking(stream: str, declined: Refusal | None, unit: UnitOfWork) -> Outcome | Refusal:
+    """The second half of a booking that was accepted: the carrier has answered."""
+    shipment = unit.load(SHIPMENT, stream)
+    _move(unit, stream, shipment, domain.conclude(shipment.state, stream, declined))
+    return declined or Outcome.DONE
 
 
 def cancel_shipment(command: CancelShipment, unit: UnitOfWork) -> Outcome | Refusal:
-    shipment = unit.load(SHIPMENT, order_stream(command))
-    return _move(command, unit, shipment, domain.cancel(shipment.state, command))
+    stream = order_stream(command)
+    shipment = unit.load(SHIPMENT, stream)
+    decision = domain.cancel(shipment.state, command)
+    if decision is None:
+        return Outcome.NOTHING_TO_UNDO
+    if isinstance(decision, Refusal):
+        return decision
+    _move(unit, stream, shipment, decision)
+    return Outcome.DONE
 
 
 def dispatch_shipment(command: DispatchShipment, unit: UnitOfWork) -> Outcome | Refusal:
-    shipment = unit.load(SHIPMENT, order_stream(command))
-    return _move(command, unit, shipment, domain.dispatch(shipment.state, command))
+    stream = order_stream(command)
+    shipment = unit.load(SHIPMENT, stream)
+    decision = domain.dispatch(shipment.state, command)
+    if isinstance(decision, Refusal):
+        return decision
+    _move(unit, stream, shipment, decision)
+    return Outcome.DONE
 
 
 def receive_stock(command: ReceiveStock, unit: UnitOfWork) -> Outcome:
@@ -55,18 +81,11 @@ def receive_stock(command: ReceiveStock, unit: UnitOfWork) -> Outcome:
     return Outcome.DONE
 
 
-def _move(
-    command: Command, unit: UnitOfWork, shipment: Versioned[Shipment], decision: Movement | Refusal | None
-) -> Outcome | Refusal:
-    if isinstance(decision, Refusal):
-        return decision
-    if decision is None:
-        return Outcome.NOTHING_TO_UNDO
-    unit.append(SHIPMENT, order_stream(command), [decision.shipment], expected_version=shipment.version)
-    for sku, event in decision.stock.items():
-        stream = stock_stream(sku)
-        unit.append(STOCK, stream, [event], expected_version=unit.load(STOCK, stream).version)
-    return Outcome.DONE
+def _move(unit: UnitOfWork, stream: str, shipment: Versioned[Shipment], movement: Movement) -> None:
+    unit.append(SHIPMENT, stream, [movement.shipment], expected_version=shipment.version)
+    for sku, event in movement.stock.items():
+        shelf = stock_stream(sku)
+        unit.append(STOCK, shelf, [event], expected_version=unit.load(STOCK, shelf).version)
 
 
 RECEIVE_STOCK = Operation(
@@ -76,14 +95,16 @@ RECEIVE_STOCK = Operation(
     lambda command: stock_stream(command.sku),
 )
 
+BOOK_SHIPMENT = Operation(
+    BookShipment,
+    CommandPhase.ACTION,
+    book_shipment,
+    order_stream,
+    refusals=("OUT_OF_STOCK", "UNDELIVERABLE_ADDRESS"),
+)
+
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(
-        BookShipment,
-        CommandPhase.ACTION,
-        book_shipment,
-        order_stream,
-        refusals=("OUT_OF_STOCK", "UNDELIVERABLE_ADDRESS"),
-    ),
+    BOOK_SHIPMENT,
     Operation(
         CancelShipment,
         CommandPhase.UNDO,

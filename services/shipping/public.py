@@ -6,9 +6,12 @@ from contracts import events as public
 from services.kernel.aggregates import Announcement
 from services.shipping.events import (
     ShipmentBooked,
+    ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
     ShipmentEvent,
+    ShipmentRequested,
+    ShipmentWithdrawn,
     StockBooked,
     StockDispatched,
     StockEvent,
@@ -20,8 +23,9 @@ STOCK_PREFIX = "stock-"
 """With which the streams of stock start; the SKU follows."""
 
 
-def announce_shipment(event: ShipmentEvent, stream: str) -> Announcement:
-    return Announcement(_shipment(event), order_id=stream)
+def announce_shipment(event: ShipmentEvent, stream: str) -> Announcement | None:
+    data = _shipment(event)
+    return Announcement(data, order_id=stream) if data else None
 
 
 def announce_stock(event: StockEvent, stream: str) -> Announcement:
@@ -40,11 +44,16 @@ def announce_stock(event: StockEvent, stream: str) -> Announcement:
             assert_never(event)
 
 
-def _shipment(event: ShipmentEvent) -> public.EventData:
+def _shipment(event: ShipmentEvent) -> public.EventData | None:
     match event:
+        case ShipmentRequested() | ShipmentWithdrawn():
+            # The stock's events tell of the units. Of a shipment nobody hears before there is one.
+            return None
         case ShipmentBooked():
             units = tuple(public.Unit(sku=unit.sku, quantity=unit.quantity) for unit in event.units)
-            return public.ShipmentBooked(units=units)
+            return public.ShipmentBooked(units=units, awaited=event.awaited)
+        case ShipmentBookingRefused():
+            return public.ShipmentBookingRefused(code=event.code, message=event.message)
         case ShipmentCancelled():
             return public.ShipmentCancelled()
         case ShipmentDispatched():

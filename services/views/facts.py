@@ -12,6 +12,7 @@ from contracts.events import (
     PaymentVoided,
     PublicEvent,
     ShipmentBooked,
+    ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
     StockBooked,
@@ -22,7 +23,7 @@ from contracts.events import (
 
 PaymentFact = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured
 StockFact = StockReceived | StockBooked | StockReturned | StockDispatched
-ShipmentFact = ShipmentBooked | ShipmentCancelled | ShipmentDispatched
+ShipmentFact = ShipmentBooked | ShipmentBookingRefused | ShipmentCancelled | ShipmentDispatched
 LifeFact = OrderPlaced | OrderConfirmed | OrderRejected | PaymentFact | ShipmentFact
 """What is about an order's life. Stock events name an order too, but are about the shelf."""
 

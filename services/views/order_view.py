@@ -21,6 +21,7 @@ from contracts.events import (
     PaymentVoided,
     PublicEvent,
     ShipmentBooked,
+    ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
 )
@@ -84,6 +85,8 @@ def evolve(state: OrderState, event: PublicEvent, fact: LifeFact) -> OrderState:
             return replace(state, holds={**state.holds, fact.authorization: _hold(state, event, fact)})
         case ShipmentBooked():
             return replace(state, shipment=ShipmentStatus.BOOKED)
+        case ShipmentBookingRefused():
+            return replace(state, shipment=ShipmentStatus.NONE)
         case ShipmentCancelled():
             return replace(state, shipment=ShipmentStatus.CANCELLED)
         case ShipmentDispatched():

@@ -104,9 +104,8 @@ class TestConsumers:
         def is_even() -> bool:
             rows = [line.split() for line in terminal.run("lag").splitlines()[1:]]
             assert [(row[0], row[2]) for row in rows] == [
-                (consumer, service)
-                for consumer in ("views", "notifications")
-                for service in ("order", "payment", "shipping")
+                *((one, service) for one in ("views", "notifications") for service in ("order", "payment", "shipping")),
+                ("listener", "shipping"),
             ]
             return all((row[1], row[5], row[6]) == ("ready", "0", "0") for row in rows)
 

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 from contracts import commands
 from contracts.base import Contract
-from contracts.orders import Address, Line
+from contracts.orders import Address, Carrier, Line
 from contracts.sagas import Cause
 
 STEP_OF: dict[type[Contract], str] = {
@@ -70,12 +70,15 @@ class SagaCommands:
     def abandon_capture(self) -> commands.AbandonCapture:
         return commands.AbandonCapture(order_id=self.order_id, saga_id=self.saga_id)
 
-    def book_shipment(self, *units: tuple[str, int], country: str = "DE") -> commands.BookShipment:
+    def book_shipment(
+        self, *units: tuple[str, int], country: str = "DE", carrier: Carrier = Carrier.AT_ONCE
+    ) -> commands.BookShipment:
         return commands.BookShipment(
             order_id=self.order_id,
             saga_id=self.saga_id,
             lines=tuple(commands.Units(sku=sku, quantity=quantity) for sku, quantity in units),
             shipping_address=address(country),
+            carrier=carrier,
         )
 
     def cancel_shipment(self) -> commands.CancelShipment:

@@ -75,6 +75,18 @@ class Logs:
         self.add("shipping", public.ShipmentBooked(units=(unit,)), stream=order_id)
         self._move(order_id, public.StockBooked(sku=sku, quantity=quantity))
 
+    def request(self, order_id: str, sku: str, quantity: int = 2) -> None:
+        """A carrier was asked: of that, only the stock tells."""
+        self._move(order_id, public.StockBooked(sku=sku, quantity=quantity))
+
+    def withdraw(self, order_id: str, sku: str, quantity: int = 2) -> None:
+        self._move(order_id, public.StockReturned(sku=sku, quantity=quantity))
+
+    def refuse(self, order_id: str, sku: str, quantity: int = 2) -> None:
+        refused = public.ShipmentBookingRefused(code="UNDELIVERABLE_ADDRESS", message="no carrier delivers to AQ")
+        self.add("shipping", refused, stream=order_id)
+        self.withdraw(order_id, sku, quantity)
+
     def cancel(self, order_id: str, sku: str, quantity: int = 2) -> None:
         self.add("shipping", public.ShipmentCancelled(), stream=order_id)
         self._move(order_id, public.StockReturned(sku=sku, quantity=quantity))

@@ -104,6 +104,25 @@ class Forgery:
         self.event(self.shipping, "ShipmentBooked", "book_shipment", "BookShipment", units=units)
         self.move("StockBooked", "book_shipment", "BookShipment", lines)
 
+    def request(self, lines: Iterable[dict[str, Any]] = LINES) -> None:
+        units = [{"sku": line["sku"], "quantity": line["quantity"]} for line in lines]
+        self.event(self.shipping, "ShipmentRequested", "book_shipment", "BookShipment", units=units)
+        self.move("StockBooked", "book_shipment", "BookShipment", lines)
+
+    def book_requested(self, lines: Iterable[dict[str, Any]] = LINES) -> None:
+        units = [{"sku": line["sku"], "quantity": line["quantity"]} for line in lines]
+        self.event(self.shipping, "ShipmentBooked", "book_shipment", "BookShipment", units=units, awaited=True)
+
+    def refuse_requested(self) -> None:
+        code = "UNDELIVERABLE_ADDRESS"
+        self.event(self.shipping, "ShipmentBookingRefused", "book_shipment", "BookShipment", code=code, message="")
+        self.move("StockReturned", "book_shipment", "BookShipment", LINES)
+
+    def withdraw(self) -> None:
+        self.event(self.shipping, "ShipmentWithdrawn", "book_shipment", "CancelShipment")
+        self.move("StockReturned", "book_shipment", "CancelShipment", LINES)
+        self.bar(self.shipping, "book_shipment", "CancelShipment")
+
     def cancel_shipment(self) -> None:
         self.event(self.shipping, "ShipmentCancelled", "book_shipment", "CancelShipment")
         self.move("StockReturned", "book_shipment", "CancelShipment", LINES)

@@ -16,16 +16,19 @@ from run.state import Condition, PartState, State, Urls, read_state
 from run.supervisor import leashed
 from tests.support.eventually import eventually
 
-PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "api", "worker")
+PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "listener", "api", "worker")
 NO_CONSUMERS = {"VIEWS_URL": "http://127.0.0.1:9", "NOTIFICATIONS_URL": "http://127.0.0.1:9"}
 """Settings for a test that looks at none of them: they are somebody else's, so two processes less are started."""
-_PORTS = "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING VIEWS NOTIFICATIONS RELAY API".split()
+_PORTS = (
+    "ENGINE ENGINE_UI ENGINE_HTTP ENGINE_METRICS ORDER PAYMENT SHIPPING VIEWS NOTIFICATIONS RELAY LISTENER API".split()
+)
 _PATIENT = {
     # Tests share a busy machine: what must come soon comes soon, and nothing times out that is only slow.
     "POLICY__RETRY_INITIAL_S": "0.1",
     "POLICY__RETRY_MAX_S": "0.5",
     "POLICY__ATTEMPT_TIMEOUT_S": "2",
     "POLICY__STUCK_AFTER": "3",
+    "CARRIER_DELAY_S": "0.2",
     "FAULT_INJECTION": "true",
 }
 START_WITHIN_S = 60.0

@@ -26,6 +26,7 @@ from services.kernel.consumer.progress import progress_routes
 from services.kernel.consumer.read_model import ReadModel
 from services.kernel.database import Database
 from services.kernel.errors import TryLater
+from services.kernel.keeping_up import kept_up
 
 _PAUSE_S = 1.0
 """Before following is taken up again after an error that nobody expected."""
@@ -42,7 +43,7 @@ class ConsumerProcess:
     transport: Transport
     feeds: Feeds
     dead_letters: DeadLetters | None = None
-    """None for one that parks nothing, such as the relay."""
+    """None for one that parks nothing, as a forwarder does."""
     routers: Sequence[APIRouter] = ()
     alongside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """What runs beside it while it is at work, cancelled then."""
@@ -63,7 +64,7 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
 
     async def work() -> None:
         async with asyncio.TaskGroup() as group:
-            for run in (following.run, *map(_kept_up, process.alongside)):
+            for run in (following.run, *map(kept_up, process.alongside)):
                 group.create_task(run())
 
     async def end() -> None:
@@ -130,24 +131,10 @@ class Following:
                 await asyncio.sleep(_PAUSE_S)
 
 
-def _kept_up(run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Runs it again whenever it fails."""
-
-    async def keep_up() -> None:
-        while True:
-            try:
-                return await run()
-            except Exception:
-                structlog.get_logger().exception("failed, and begins again")
-                await asyncio.sleep(_PAUSE_S)
-
-    return keep_up
-
-
 def _consumer(taker: Taker) -> Consumer:
     if isinstance(taker, ReadModel):
         return taker.active
-    assert isinstance(taker, Consumer)  # noqa: S101 - the relay parks nothing, and has no such routes
+    assert isinstance(taker, Consumer)  # noqa: S101 - a forwarder parks nothing, and has no such routes
     return taker
 
 

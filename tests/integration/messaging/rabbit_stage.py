@@ -17,8 +17,9 @@ from messaging.feed import Feeds, FeedTransport, LogReader
 from messaging.port import Cursor, Page
 from messaging.rabbit.publisher import RabbitPublisher
 from messaging.rabbit.transport import RabbitTransport
+from services.kernel.consumer.forwarder import Forwarder
 from services.kernel.database import Database
-from services.relay.relay import Publisher, Relay
+from services.relay.relay import Publisher, relay_to
 from tests.integration.messaging.stage import OrderLog, Wires, running
 from tests.support.databases import sqlite_database
 from tests.support.eventually import eventually
@@ -100,8 +101,8 @@ class Rabbit:
         async with running(FeedTransport(self.feeds).follow(self.relay(publisher))):
             yield
 
-    def relay(self, publisher: Publisher | None = None) -> Relay:
-        return Relay(publisher or self.publisher, self._database, ("order",))
+    def relay(self, publisher: Publisher | None = None) -> Forwarder:
+        return relay_to(publisher or self.publisher, self._database, ("order",))
 
     async def has_relayed_all(self, log: OrderLog) -> None:
         last = (await log.events())[-1].position

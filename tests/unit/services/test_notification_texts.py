@@ -46,6 +46,8 @@ TOLD: list[tuple[str, EventData, str]] = [
 NOT_TOLD: list[tuple[str, EventData]] = [
     ("payment", events.PaymentAuthorized(authorization=AUTHORIZATION, amount_minor=2800, currency="EUR")),
     ("shipping", events.ShipmentBooked(units=())),
+    # The order's rejection follows, and tells it in other words.
+    ("shipping", events.ShipmentBookingRefused(code="UNDELIVERABLE_ADDRESS", message="no carrier delivers to AQ")),
     ("shipping", events.ShipmentCancelled()),
     ("shipping", events.StockReceived(sku="BOOK-1", quantity=1, delivery="d-1")),
     ("shipping", events.StockBooked(sku="BOOK-1", quantity=1)),

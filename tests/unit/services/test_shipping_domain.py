@@ -4,12 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.orders import Carrier
 from services.kernel.refusal import Refusal
 from services.shipping import domain, stock
 from services.shipping.domain import Movement, Shipment, ShipmentStatus
-from services.shipping.events import StockBooked, StockDispatched, StockEvent, StockReceived, StockReturned
+from services.shipping.events import (
+    ShipmentWithdrawn,
+    StockBooked,
+    StockDispatched,
+    StockEvent,
+    StockReceived,
+    StockReturned,
+)
 from services.shipping.stock import Stock
-from tests.support.builders import SagaCommands
+from tests.support.builders import SagaCommands, address
 
 
 def code_of(decision: Movement | Refusal | None) -> str:
@@ -65,6 +73,66 @@ class TestBook:
         decision = domain.book(booked(saga), {"MUG-1": Stock(5, 5)}, other.book_shipment(("MUG-1", 1)))
 
         assert code_of(decision) == "SHIPMENT_ALREADY_BOOKED"
+
+
+def requested(saga: SagaCommands, country: str = "DE") -> Shipment:
+    command = saga.book_shipment(("MUG-1", 2), country=country, carrier=Carrier.BY_EVENT)
+    decision = domain.book(Shipment(), {"MUG-1": Stock(5, 5)}, command)
+    assert isinstance(decision, Movement)
+    assert decision.stock == {"MUG-1": StockBooked(str(saga.order_id), 2)}
+    return domain.evolve(Shipment(), decision.shipment)
+
+
+class TestByEvent:
+    def test_book_when_nobody_delivers_there_then_the_carrier_is_to_say_so(self) -> None:
+        assert requested(SagaCommands(), country="AQ").status is ShipmentStatus.REQUESTED
+
+    def test_book_when_another_saga_has_requested_then_it_is_refused(self) -> None:
+        saga = SagaCommands()
+        other = SagaCommands(saga.order_id, saga_id="another")
+
+        decision = domain.book(requested(saga), {"MUG-1": Stock(5, 5)}, other.book_shipment(("MUG-1", 1)))
+
+        assert code_of(decision) == "SHIPMENT_ALREADY_BOOKED"
+
+    def test_conclude_when_the_carrier_comes_then_no_more_stock_is_moved(self) -> None:
+        saga = SagaCommands()
+
+        movement = domain.conclude(requested(saga), str(saga.order_id), None)
+
+        booked_shipment = domain.evolve(requested(saga), movement.shipment)
+        assert (booked_shipment, movement.stock) == (booked(saga), {})
+
+    def test_conclude_when_the_carrier_declines_then_the_units_come_back(self) -> None:
+        saga = SagaCommands()
+
+        movement = domain.conclude(requested(saga), str(saga.order_id), domain.answer_for(address("AQ")))
+
+        assert movement.stock == {"MUG-1": StockReturned(str(saga.order_id), 2)}
+        assert domain.cancel(domain.evolve(requested(saga), movement.shipment), saga.cancel_shipment()) is None
+
+    def test_conclude_when_nothing_is_requested_then_it_is_a_bug(self) -> None:
+        saga = SagaCommands()
+
+        with pytest.raises(ValueError, match="expected a requested one"):
+            domain.conclude(booked(saga), str(saga.order_id), None)
+
+    def test_cancel_when_requested_then_the_units_come_back(self) -> None:
+        saga = SagaCommands()
+
+        decision = domain.cancel(requested(saga), saga.cancel_shipment())
+
+        assert decision == Movement(ShipmentWithdrawn(), {"MUG-1": StockReturned(str(saga.order_id), 2)})
+
+    def test_cancel_when_another_saga_has_requested_then_nothing_happens(self) -> None:
+        saga = SagaCommands()
+
+        assert domain.cancel(requested(saga), SagaCommands(saga.order_id, "another").cancel_shipment()) is None
+
+    def test_dispatch_when_only_requested_then_it_is_refused(self) -> None:
+        saga = SagaCommands()
+
+        assert code_of(domain.dispatch(requested(saga), saga.dispatch_shipment())) == "SHIPMENT_NOT_BOOKED"
 
 
 class TestAfterBooking:

@@ -1,8 +1,9 @@
 from dataclasses import dataclass
 
 from services.kernel.aggregates import VERSION, Aggregate
-from services.shipping.events import StockReceived
-from services.shipping.handlers import STOCK
+from services.shipping.events import ShipmentBooked, StockReceived
+from services.shipping.handlers import SHIPMENT, STOCK
+from tests.support.builders import address
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +52,13 @@ def test_stock_when_folded_from_events_of_both_versions_adds_up() -> None:
     stored = [("StockReceived", {"quantity": 7}), STOCK.encode(StockReceived(5, "delivery-2"))]
 
     assert STOCK.fold(stored, STOCK.initial).received == 12
+
+
+def test_shipment_when_booked_before_carriers_answered_by_event_then_nobody_awaited_it() -> None:
+    stored = {"saga_id": "order-1", "units": [{"sku": "MUG-1", "quantity": 2}], "shipping_address": dict(address())}
+
+    booked = SHIPMENT.decode("ShipmentBooked", stored)
+
+    assert isinstance(booked, ShipmentBooked)
+    assert not booked.awaited
+    assert SHIPMENT.fold([("ShipmentBooked", stored)], SHIPMENT.initial).saga_id == "order-1"

@@ -52,6 +52,22 @@ class TestView:
         )
         assert (view.authorized_minor, view.captured_minor, view.voided_minor) == (AMOUNT, 0, AMOUNT)
 
+    def test_view_when_a_shipment_is_only_requested_then_there_is_none(self) -> None:
+        logs = Logs()
+        order_id = logs.place()
+        logs.request(order_id, "BOOK-1")
+
+        assert viewed(logs, order_id).shipment is ShipmentStatus.NONE
+
+    def test_view_when_the_carrier_declined_then_there_is_no_shipment(self) -> None:
+        logs = Logs()
+        order_id = logs.place()
+        logs.request(order_id, "BOOK-1")
+        logs.refuse(order_id, "BOOK-1")
+
+        assert viewed(logs, order_id).shipment is ShipmentStatus.NONE
+        assert transition_of("shipping", "ShipmentBookingRefused", logs.now) is not None
+
     def test_view_when_the_hold_expired_then_it_says_so(self) -> None:
         logs = Logs()
         order_id = logs.place()

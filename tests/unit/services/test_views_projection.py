@@ -47,7 +47,9 @@ def some_logs() -> Logs:
     logs.receive("BOOK-1", 10)
     logs.fulfil("BOOK-1")
     logs.compensate("BOOK-1")
-    logs.place()
+    refused = logs.place()
+    logs.request(refused, "BOOK-1")
+    logs.refuse(refused, "BOOK-1")
     return logs
 
 

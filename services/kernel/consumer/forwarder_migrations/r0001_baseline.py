@@ -1,4 +1,4 @@
-"""What every consumer keeps: the relay needs no more."""
+"""What every consumer keeps: a forwarder needs no more."""
 
 from services.kernel.consumer.migrations import create_consumer_tables
 
