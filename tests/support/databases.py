@@ -44,7 +44,7 @@ def sqlite_database(folder: Path, name: str, tables: Tables | None = None) -> st
     """The URL of `<name>.db` in the folder, which has its tables."""
     url = f"sqlite:///{folder}/{name}.db"
     with closing(Database(url)) as database:
-        create_tables(database, tables or schema_of(name).tables)
+        create_tables(database, schema_of(name).tables if tables is None else tables)
     return url
 
 
