@@ -70,7 +70,7 @@ MALFORMED = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def back_end() -> str:
     """What is refused before it gets to a database is refused on all of them."""
     return "sqlite"

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, closing, contextmanager
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlmodel import Session
 
 from messaging.port import NotNow
@@ -19,7 +19,7 @@ from services.order.app import create_app as create_order_app
 from services.views.app import SERVICES
 from services.views.app import create_app as create_views_app
 from tests.support.consuming import Consuming, fact, page
-from tests.support.databases import Databases, postgres_address
+from tests.support.databases import Databases, behind, end_connections, postgres_address
 from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.service_process import service_process
@@ -29,7 +29,7 @@ from tests.support.tcp_gate import TcpGate
 pytestmark = [pytest.mark.integration, pytest.mark.postgres]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def back_end() -> str:
     return "postgres"
 
@@ -38,18 +38,6 @@ def back_end() -> str:
 async def gate() -> AsyncIterator[TcpGate]:
     async with TcpGate.before(*postgres_address()) as gate:
         yield gate
-
-
-def through(gate: TcpGate, url: str) -> str:
-    return make_url(url).set(host="127.0.0.1", port=gate.port).render_as_string(hide_password=False)
-
-
-def terminate_connections(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def assert_unavailable(response: httpx.Response) -> None:
@@ -61,7 +49,7 @@ class TestAway:
     async def test_service_when_its_database_is_away_then_503_and_it_recovers_by_itself(
         self, databases: Databases, gate: TcpGate
     ) -> None:
-        app = create_order_app(database_url=through(gate, databases.url("order")), fault_injection=False)
+        app = create_order_app(database_url=behind(gate, databases.url("order")), fault_injection=False)
         async with in_memory(app) as order:
             saga, waiting = SagaAt(order), SagaAt(order)
             await saga.send(saga.commands.place_order())
@@ -80,7 +68,7 @@ class TestAway:
     async def test_reader_when_the_database_goes_away_while_he_waits_then_503(
         self, databases: Databases, gate: TcpGate
     ) -> None:
-        app = create_order_app(database_url=through(gate, databases.url("order")), fault_injection=False)
+        app = create_order_app(database_url=behind(gate, databases.url("order")), fault_injection=False)
         async with in_memory(app) as order:
             waiting = asyncio.create_task(order.http.get("/events", params={"wait": 30}, timeout=60))
             await eventually(lambda: gate.connections)
@@ -93,7 +81,7 @@ class TestAway:
         self, databases: Databases, gate: TcpGate
     ) -> None:
         nowhere = dict.fromkeys(SERVICES, "http://127.0.0.1:9")
-        app = create_views_app(database_url=through(gate, databases.url("views")), feed_urls=nowhere)
+        app = create_views_app(database_url=behind(gate, databases.url("views")), feed_urls=nowhere)
         async with in_memory(app) as views:
             await gate.close()
             assert_unavailable(await views.http.get("/views/orders"))
@@ -126,7 +114,7 @@ class TestAway:
         self, databases: Databases, gate: TcpGate
     ) -> None:
         url = databases.url("order")
-        app = create_order_app(database_url=through(gate, url), fault_injection=False)
+        app = create_order_app(database_url=behind(gate, url), fault_injection=False)
         async with in_memory(app) as order:
             saga = SagaAt(order)
             with holding_the_write_lock(url):
@@ -148,7 +136,7 @@ class TestTerminated:
         await asyncio.gather(*(saga.send(saga.commands.place_order()) for saga in sagas))
         await asyncio.gather(*(order.http.get("/events") for _ in range(READERS)))
 
-        terminate_connections(databases.url("order"))
+        end_connections(databases.url("order"))
 
         outcomes = await asyncio.gather(*(saga.outcome(saga.commands.confirm_order()) for saga in sagas))
         assert set(outcomes) == {"done"}
@@ -161,7 +149,7 @@ class TestTerminated:
         with holding_the_write_lock(url) as let_go:
             sending = asyncio.create_task(saga.send(saga.commands.place_order()))
             await eventually(lambda: waits_for_a_lock(url))
-            terminate_connections(url)
+            end_connections(url)
             assert (await sending).status_code == 503
             let_go.set()
 
@@ -362,7 +350,7 @@ class _Through:
         self._databases = databases
 
     def url(self, name: str, tables: object = None) -> str:
-        return through(self._gate, self._databases.url(name, tables))  # type: ignore[arg-type]
+        return behind(self._gate, self._databases.url(name, tables))  # type: ignore[arg-type]
 
 
 @contextmanager
