@@ -11,6 +11,9 @@ Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=20
 """A name, an id or one line of an address: printable, at most 200 characters."""
 
 Sku = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Sought = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""What somebody looks up. PostgreSQL cannot even be asked for a NUL character; SQLite never finds one of ours."""
+
 Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 AmountMinor = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_MINOR)]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import Contract
+from contracts.base import Contract, Sought
 from contracts.events import PublicEvent
 from contracts.sagas import Cause
 
@@ -67,7 +67,7 @@ class OrderQuery(Contract):
 
     status: OrderStatus | None = None
     cause: Cause | None = None
-    customer: Annotated[str | None, Field(max_length=200)] = None
+    customer: Annotated[Sought | None, Field(max_length=200)] = None
     placed_from: datetime | None = Field(default=None, alias="from")
     """Placed at this moment or later."""
     placed_to: datetime | None = Field(default=None, alias="to")

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query
 from sqlmodel import Session
 from starlette.responses import Response
 
+from contracts.base import Sought
 from contracts.events import (
     BATCH_MEDIA_TYPE,
     EVENTS_PATH,
@@ -40,7 +41,7 @@ _GATHER_S = 0.01
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Read the events after this position.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many events at most.")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="How many seconds to wait for the first of them.")]
-LogId = Annotated[str | None, Query(max_length=100, description="The log that was followed so far.")]
+LogId = Annotated[Sought | None, Query(max_length=100, description="The log that was followed so far.")]
 
 
 class EventFeed:

@@ -4,8 +4,9 @@
   committed at each statement (READ COMMITTED): a snapshot would be as old as the wait for the lock.
 - Transactions run in threads, as many as there are connections. Of them only a few wait for the write lock, so that
   writers, however many, leave connections to the readers.
-- A server that hangs or vanishes is noticed: every wait has a limit, here or there. After it is back, what is left in
-  the pool of connections is tested before it is used.
+- A server that goes away is noticed within seconds, also where the network swallows everything. One that freezes while
+  its machine goes on answering keeps the few requests waiting that reached it, and all others get `TryLater`. Once it
+  is back, what is left in the pool of connections is tested before it is used.
 """
 
 from collections.abc import Callable

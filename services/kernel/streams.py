@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
+from contracts.base import Sought
 from services.kernel import event_log
 from services.kernel.aggregates import AnyAggregate, aggregate_of
 from services.kernel.barrier import EntryState
@@ -53,7 +54,7 @@ def stream_routes(database: Database, aggregates: Sequence[AnyAggregate]) -> API
     router = APIRouter(tags=["streams"])
 
     @router.get("/streams/{stream}")
-    async def read_stream(stream: str, version: Version = None) -> StreamView:
+    async def read_stream(stream: Sought, version: Version = None) -> StreamView:
         """One aggregate: its stored events and the state folded from them, now or as of a past version."""
         aggregate = aggregate_of(stream, aggregates)
         return await database.read(lambda session: view_stream(session, aggregate, stream, version))

@@ -8,14 +8,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session, col, select
 
+from contracts.base import Sought
 from services.kernel.database import Database
 from services.notifications.tables import NotificationRow
 
 PATH = "/notifications"
 MAX_PAGE = 500
 
-OrderId = Annotated[str | None, Query(max_length=100, description="Only those about this order.")]
-CustomerId = Annotated[str | None, Query(max_length=300, description="Only those to this customer.")]
+OrderId = Annotated[Sought | None, Query(max_length=100, description="Only those about this order.")]
+CustomerId = Annotated[Sought | None, Query(max_length=300, description="Only those to this customer.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Only those recorded after the one at this place.")]
 

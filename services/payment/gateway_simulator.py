@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from contracts.base import Sought
 from services.kernel.columns import BigInt, one_of
 from services.kernel.database import Database
 from services.kernel.schema import Schema
@@ -120,7 +121,7 @@ class PaymentGatewaySimulator:
         router = APIRouter(prefix="/gateway", tags=["gateway simulator"])
 
         @router.get("/books/{order_id}")
-        async def read_books(order_id: str) -> GatewayBooks:
+        async def read_books(order_id: Sought) -> GatewayBooks:
             """What the gateway's own books say about an order; an order it never heard of has none."""
             return await self.books(order_id)
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import Session
 
+from contracts.base import Sought
 from services.kernel import event_log
 from services.kernel.database import Database
 from services.kernel.streams import Version, view_stream
@@ -28,7 +29,7 @@ def stock_routes(database: Database) -> APIRouter:
         return await database.read(_all)
 
     @router.get("/{sku}")
-    async def read_stock(sku: str, version: Version = None) -> StockView:
+    async def read_stock(sku: Sought, version: Version = None) -> StockView:
         return await database.read(lambda session: _view(session, sku, version))
 
     return router

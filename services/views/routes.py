@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
+from contracts.base import Sought
 from contracts.views import MoneyView, OrderEvents, OrderPage, OrderQuery, OrderView, StockView
 from services.kernel.database import Database
 from services.views import ledger_queries, order_queries
@@ -39,7 +40,7 @@ def view_routes(database: Database) -> APIRouter:
         return await database.read(ledger_queries.list_stock)
 
     @router.get("/stock/{sku}")
-    async def read_stock(sku: str, at: At = None) -> StockView:
+    async def read_stock(sku: Sought, at: At = None) -> StockView:
         """The stock of one SKU, now or as of a past moment."""
         return await database.read(lambda session: ledger_queries.read_stock(session, sku, at))
 

@@ -18,7 +18,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.close()
 
 
-@pytest.fixture(params=["sqlite", ON_POSTGRES], scope="session")
+@pytest.fixture(params=["sqlite", ON_POSTGRES], scope="module")
 def back_end(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -19,6 +19,12 @@ from sqlmodel import SQLModel
 
 from run.databases import schema_of
 from services.kernel.database import Database
+from tests.support.tcp_gate import TcpGate
+
+_END_CONNECTIONS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 Tables = Sequence[type[SQLModel]]
 
@@ -35,16 +41,19 @@ class Databases(Protocol):
 class SqliteDatabases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._urls: dict[str, str] = {}
 
     def url(self, name: str, tables: Tables | None = None) -> str:
-        return sqlite_database(self._folder, name, tables)
+        if name not in self._urls:
+            self._urls[name] = sqlite_database(self._folder, name, tables)
+        return self._urls[name]
 
 
 def sqlite_database(folder: Path, name: str, tables: Tables | None = None) -> str:
     """The URL of `<name>.db` in the folder, which has its tables."""
     url = f"sqlite:///{folder}/{name}.db"
     with closing(Database(url)) as database:
-        create_tables(database, tables or schema_of(name).tables)
+        create_tables(database, schema_of(name).tables if tables is None else tables)
     return url
 
 
@@ -96,10 +105,7 @@ class PostgresServer:
 
     def _wipe(self, name: str) -> None:
         with psycopg.connect(postgres_url(name), autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            connection.execute(_END_CONNECTIONS)
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
             for (table,) in tables:
                 connection.execute(_naming("DELETE FROM {}", table))
@@ -132,6 +138,17 @@ def _naming(statement: str, name: str) -> sql.Composed:
 
 def postgres_url(database: str) -> str:
     return make_url(POSTGRES_URL).set(database=database).render_as_string(hide_password=False)
+
+
+def behind(gate: TcpGate, url: str) -> str:
+    """The same database, with the gate on the way to it."""
+    return make_url(url).set(host="127.0.0.1", port=gate.port).render_as_string(hide_password=False)
+
+
+def end_connections(url: str) -> None:
+    """All but the one that does it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_END_CONNECTIONS)
 
 
 def postgres_address() -> tuple[str, int]:

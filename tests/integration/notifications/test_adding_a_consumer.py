@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ from contracts.events import BATCH_MEDIA_TYPE, LOG_ID_HEADER, POSITION_HEADER
 from services.kernel import event_log
 from services.kernel.consumer.cursors import cursor_at
 from services.kernel.database import Database
+from services.kernel.migrating import migrate
 from tests.integration.notifications.conftest import SagaInTheWorld, World, client_of
 from tests.support.eventually import eventually
 from tests.support.stock import receive
@@ -22,11 +24,19 @@ PAGE = (Path(__file__).parents[3] / "docs" / "adding-a-consumer.md").read_text()
 
 
 @pytest.fixture(scope="module")
+def back_end() -> str:
+    """The page is what is tested here."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """The page's consumer. Its table can be declared only once in a process, so it is imported once."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    consumer, first_revision = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     file = tmp_path_factory.mktemp("shown") / "shown_consumer.py"
-    file.write_text(block)
+    file.write_text(consumer)
+    file.with_name("migrations").mkdir()
+    (file.with_name("migrations") / "r0001_baseline.py").write_text(first_revision)
     spec = importlib.util.spec_from_file_location("shown_consumer", file)
     assert spec is not None
     assert spec.loader is not None
@@ -45,7 +55,9 @@ async def dispatch(world: World, sku: str, quantity: int) -> None:
 
 async def test_shown_consumer_when_the_log_is_replaced_counts_every_unit_once(world: World, shown: ModuleType) -> None:
     sku = await receive(world.shipping, 10)
-    sales_url = world.databases.url("sales", shown.SCHEMA.tables)
+    sales_url = world.databases.url("sales", ())
+    with closing(Database(sales_url)) as database:
+        migrate(database, shown.SCHEMA)
     app = shown.create_app(database_url=sales_url, feed_urls=world.feed_urls)
 
     async with client_of(app) as http:

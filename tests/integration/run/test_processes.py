@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from run.databases import DatabaseName, schema_of
 from run.settings import ROOT
+from services.kernel.database import Database
+from services.kernel.migrating import migrate
 from tests.support.system import environment, run_verb
 
 pytestmark = pytest.mark.integration
@@ -39,7 +43,74 @@ def process(*verb: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[str],
         started.communicate()
 
 
+class TestMigrate:
+    def test_databases_when_migrated_again_are_left_alone(self, tmp_path: Path) -> None:
+        first = run_verb("migrate", "order", "views", data_dir=tmp_path)
+
+        again = run_verb("migrate", data_dir=tmp_path)
+
+        assert first.stdout == "order was empty, and is now at kernel_0001\nviews was empty, and is now at views_0001\n"
+        assert again.stdout.splitlines()[0] == "order is at kernel_0001"
+        assert {path.stem for path in tmp_path.glob("*.db")} == set(DatabaseName)
+
+    def test_databases_when_two_of_a_kind_share_one_are_refused(self, tmp_path: Path) -> None:
+        shared = {f"{name}_DATABASE_URL": f"sqlite:///{tmp_path}/shared.db" for name in ("ORDER", "VIEWS")}
+
+        migrated = run_verb("migrate", "order", "views", data_dir=tmp_path, settings=shared)
+
+        assert migrated.returncode == 1
+        assert migrated.stderr == (
+            "amends: the database of the views is at revision kernel_0001, which this version does not know\n"
+        )
+
+    def test_database_when_its_url_is_none_names_the_setting_and_not_the_password(self, tmp_path: Path) -> None:
+        migrated = run_verb("migrate", data_dir=tmp_path, settings={"ORDER_DATABASE_URL": "mysql://u:secret@h/d"})
+
+        assert (migrated.returncode, migrated.stderr.count("\n")) == (1, 1)
+        assert migrated.stderr.startswith(
+            "amends: AMENDS_ORDER_DATABASE_URL: a database URL must start with sqlite:///"
+        )
+        assert "secret" not in migrated.stderr
+
+
 class TestService:
+    @pytest.fixture(autouse=True)
+    def migrated(self, tmp_path: Path) -> None:
+        for name in ("order", "payment", "gateway"):
+            with closing(Database(f"sqlite:///{tmp_path}/{name}.db")) as database:
+                migrate(database, schema_of(name))
+
+    def test_service_when_its_database_has_no_tables_says_so_in_one_line(self, tmp_path: Path) -> None:
+        service = run_verb("service", "shipping", data_dir=tmp_path)
+
+        says = "amends: the database of the shipping service has no tables yet: run ./amends migrate\n"
+        assert (service.returncode, service.stdout, service.stderr) == (1, "", says)
+
+    def test_service_when_its_database_is_at_another_revision_says_so_in_one_line(self, tmp_path: Path) -> None:
+        with closing(Database(f"sqlite:///{tmp_path}/gateway.db")) as database, database.writing() as session:
+            session.connection().execute(text("UPDATE alembic_version SET version_num = 'gateway_0000'"))
+
+        service = run_verb("service", "payment", data_dir=tmp_path)
+
+        says = (
+            "amends: the database of the payment gateway simulator is at revision gateway_0000, "
+            "this version needs gateway_0001: run ./amends migrate\n"
+        )
+        assert (service.returncode, service.stderr) == (1, says)
+
+    def test_service_when_its_database_does_not_answer_says_so_in_one_line_without_the_password(
+        self, tmp_path: Path
+    ) -> None:
+        settings = {"ORDER_DATABASE_URL": "postgresql://amends:secret@127.0.0.1:9/orders"}
+
+        service = run_verb("service", "order", data_dir=tmp_path, settings=settings)
+
+        says = (
+            "amends: the database of the order service cannot be used: the database does not answer; "
+            "AMENDS_ORDER_DATABASE_URL says where it is\n"
+        )
+        assert (service.returncode, service.stderr) == (1, says)
+
     def test_service_when_given_port_zero_reports_where_it_listens(self, tmp_path: Path) -> None:
         with process("service", "order", data_dir=tmp_path) as (_, said):
             url = said.removeprefix("amends-order listening on ")

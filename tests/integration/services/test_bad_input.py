@@ -70,6 +70,12 @@ MALFORMED = {
 }
 
 
+@pytest.fixture(scope="module")
+def back_end() -> str:
+    """What is refused before it gets to a database is refused on all of them."""
+    return "sqlite"
+
+
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_command_when_malformed_then_422_says_where(order: Service, body: bytes) -> None:
     problem = await assert_problem(order, await post(order, body), 422)
@@ -155,7 +161,6 @@ async def test_method_when_wrong_then_405_names_the_right_one(order: Service) ->
         "/streams/",
         "/streams/unknown",
         "/streams/..%2F..%2Fetc%2Fpasswd",
-        "/streams/%00",
         "/streams/" + "x" * 5000,
     ],
 )

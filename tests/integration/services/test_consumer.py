@@ -83,6 +83,8 @@ class TestTwoProcesses:
 
         assert (taken, one.taken()) == (True, [("a", 1), ("a", 2)])
         assert (await cursor("order")).position == 2
+        one.database.close()
+        other.database.close()
 
 
 class TestParking:

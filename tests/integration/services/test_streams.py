@@ -105,7 +105,8 @@ class TestUnwell:
     ) -> None:
         saga = SagaAt(order)
 
-        with closing(Database(databases.url("order"))) as another, another.writing():
+        with closing(Database(databases.url("order"))) as another, another.writing() as session:
+            session.connection()
             response = await saga.send(saga.commands.place_order())
 
         assert (response.status_code, response.json()["code"]) == (503, "DATABASE_BUSY")
