@@ -98,24 +98,29 @@ async def test_stock_when_two_of_each_service_sell_it_then_each_unit_is_sold_onc
     assert await shop.stock_of(sku) == {"received": STOCK, "on_hand": 0, "booked": 0, "dispatched": STOCK}
 
 
-async def test_orders_when_each_replica_is_killed_in_turn_end_exactly_once(
+async def test_orders_when_one_half_of_everything_is_killed_and_then_the_other_end_exactly_once(
     composition: Composition, shop: Shop
 ) -> None:
     business = Business(shop)
+    first = {name: await _active(composition, name) for name in CONSUMERS}
 
     async with business.open():
-        for name, replicas in composition.running.items():
-            if not replicas:
-                continue  # it had one thing to do, and did it
-            victim = await _active(composition, name) if name in CONSUMERS else 0
-            await business.goes_on()
-            await composition.restarted(name, victim)
-            if name in CONSUMERS:
-                # The one that stood by has taken over long before another process was up.
-                assert await _active(composition, name) != victim
+        await business.goes_on()
+        await _kill_one_of_each(composition, first)
+        # Those that stood by have taken over long before other processes were up.
+        second = {name: await _active(composition, name) for name in CONSUMERS}
+        await business.goes_on()
+        await _kill_one_of_each(composition, second, otherwise=1)
         await business.goes_on()
 
+    assert second == {name: 1 - number for name, number in first.items()}
     await business.assert_all_ended_well()
+
+
+async def _kill_one_of_each(composition: Composition, active: dict[str, int], *, otherwise: int = 0) -> None:
+    """Kills all that are at work, and one of each part that shares its work; returns when others are in their place."""
+    parts = [name for name, replicas in composition.running.items() if replicas]
+    await asyncio.gather(*(composition.restarted(name, active.get(name, otherwise)) for name in parts))
 
 
 async def _status(replica: Replica) -> str:
