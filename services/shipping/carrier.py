@@ -4,11 +4,11 @@ Guarantees:
 - What waits for an answer is found in the database, so a process that dies forgets nothing.
 - One answer counts, however many replicas ask: the barrier lets the first one through (services/kernel/executor.py).
   It drops one to a booking that was cancelled meanwhile.
-- A database that is away, or a carrier that fails, costs time and nothing else.
+- A database that is away, or a carrier that fails, costs time and nothing else. Failing at one parcel, it holds up no
+  other one.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -102,27 +102,35 @@ class CarrierDesk:
 
     async def _look(self, executor: Executor) -> float | None:
         """Takes the answers that are due; says in how long the next one is, None if nothing waits for any."""
-        waiting = await self._database.read(self._waiting)
-        for accepted_at, parcel in waiting:
-            due_in_s = (accepted_at + self._carrier.delay - datetime.now(UTC)).total_seconds()
-            if due_in_s > 0:
-                return due_in_s
-            await self._take_answer(executor, parcel)
-        return 0 if waiting else None
+        due, next_at = await self._database.read(self._due)
+        answers = await asyncio.gather(*map(self._carrier.answer, due), return_exceptions=True)
+        for parcel, answer in zip(due, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                await self._take(executor, parcel, answer)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer  # now that it has held up no other parcel
+        if next_at is not None:
+            return (next_at - datetime.now(UTC)).total_seconds()
+        return 0 if due else None
 
-    async def _take_answer(self, executor: Executor, parcel: Parcel) -> None:
-        declined = await self._carrier.answer(parcel)
+    async def _take(self, executor: Executor, parcel: Parcel, declined: Refusal | None) -> None:
         concluded = await executor.conclude(
             BOOK_SHIPMENT, parcel.key, partial(conclude_booking, parcel.order_id, declined)
         )
         outcome = (declined.code if declined else "done") if concluded else "dropped"
         self._log.info("carrier answered", stream=parcel.order_id, outcome=outcome)
 
-    def _waiting(self, session: Session) -> Sequence[tuple[datetime, Parcel]]:
-        return [
-            (row.recorded_at, _parcel(session, row.key, row.stream))
-            for row in commands_under_way(session, BOOK_SHIPMENT.name, limit=_AT_ONCE)
-        ]
+    def _due(self, session: Session) -> tuple[list[Parcel], datetime | None]:
+        """What the carrier is to be asked about now, and when the next one is due, if one is known of."""
+        now = datetime.now(UTC)
+        due: list[Parcel] = []
+        for row in commands_under_way(session, BOOK_SHIPMENT.name, limit=_AT_ONCE):
+            due_at = row.recorded_at + self._carrier.delay
+            if due_at > now:
+                return due, due_at
+            due.append(_parcel(session, row.key, row.stream))
+        return due, None
 
 
 def _parcel(session: Session, key: str, stream: str) -> Parcel:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, closing
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from contracts.wire import ALREADY_COMPENSATED
 from services.kernel.database import Database
 from services.kernel.event_log import Snapshots
 from services.kernel.executor import Executor
+from services.kernel.keeping_up import running
 from services.kernel.refusal import Refusal
 from services.kernel.under_way import commands_under_way
 from services.shipping.app import create_app
 from services.shipping.carrier import CarrierDesk, CarrierSimulator, Parcel
-from services.shipping.handlers import BOOK_SHIPMENT
+from services.shipping.handlers import BOOK_SHIPMENT, conclude_booking
 from tests.support.builders import SagaCommands
 from tests.support.databases import Databases
 from tests.support.eventually import eventually
@@ -313,12 +315,36 @@ class TestDesk:
             with pytest.raises(ConnectionError):
                 await desk.run(executor)
             assert await booked.ask() == "accepted"
-            running = asyncio.create_task(desk.run(executor))
-            await booked.becomes("done")
-            running.cancel()
+            async with running(partial(desk.run, executor)):
+                await booked.becomes("done")
 
         assert {parcel.key for parcel in carrier.asked} == {booked.saga.commands.key_of(booked.command)}
         assert carrier.asked[0].units[0].sku == booked.sku
+
+    async def test_desk_when_the_carrier_fails_at_one_parcel_then_the_others_are_answered(
+        self, silent: Service, replicas: ShippingReplicas
+    ) -> None:
+        first, second = await booking(silent), await booking(silent)
+        await first.ask()
+        await second.ask()
+
+        with closing(Database(replicas.url)) as database, pytest.raises(ConnectionError):
+            await CarrierDesk(database, FailingCarrier(failures=1)).run(an_executor(database))
+
+        assert (await first.ask(), await second.ask()) == ("accepted", "done")
+
+    async def test_conclusion_when_its_refusal_is_none_that_the_command_declares_then_nothing_happens(
+        self, silent: Service, replicas: ShippingReplicas
+    ) -> None:
+        booked = await booking(silent)
+        await booked.ask()
+        key = booked.saga.commands.key_of(booked.command)
+        answer = partial(conclude_booking, booked.saga.order_id, Refusal("TOO_HEAVY", "nobody can lift it"))
+
+        with closing(Database(replicas.url)) as database, pytest.raises(TypeError, match="TOO_HEAVY"):
+            await an_executor(database).conclude(BOOK_SHIPMENT, key, answer)
+
+        assert (await booked.ask(), await booked.shelf()) == ("accepted", SET_ASIDE)
 
     async def test_desk_when_everything_was_answered_then_nothing_is_found_under_way(
         self, quick: Service, replicas: ShippingReplicas
