@@ -59,22 +59,22 @@ class PostgresBackEnd:
             hide_parameters=True,
             pool_size=CONNECTIONS,
             max_overflow=0,
-            pool_timeout=patience.lock_s,
+            pool_timeout=patience.queue_s,
             pool_pre_ping=True,
             connect_args=_connect_args(url, patience),
         )
         self.readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.writers = engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self.writers, "begin", _take_write_lock)
-        self._writing = Lane(WRITERS, wait_s=patience.lock_s)
-        self._reading = Lane(READERS, wait_s=patience.lock_s)
+        self._writing = Lane(WRITERS, wait_s=patience.queue_s)
+        self._reading = Lane(READERS, wait_s=patience.queue_s)
 
     def make_ready(self) -> None:
         """Whoever created the database has made it ready."""
 
     def meaning_of(self, error: SQLAlchemyError) -> ServiceError | None:
         if isinstance(error, PoolTimeout):
-            return TryLater("DATABASE_BUSY", f"no connection became free within {self._patience.lock_s:g} s")
+            return TryLater("DATABASE_BUSY", f"no connection became free within {self._patience.queue_s:g} s")
         if not isinstance(error, DBAPIError):
             return None
         state: str | None = getattr(error.orig, "sqlstate", None)
