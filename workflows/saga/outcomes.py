@@ -1,9 +1,14 @@
 """The outcomes of accepted actions, which services announce as events and a listener brings as signals.
 
 Guarantees: an outcome may come before anybody waits for it, and more than once; the first one counts. One for a step
-that nobody waits for, because the saga has turned for instance, is kept and changes nothing.
+that nobody waits for, because the saga has turned for instance, is kept and changes nothing. A signal that makes no
+sense is passed over.
 """
 
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
 from temporalio import workflow
 
 from contracts.wire import Outcome, Reply, StepOutcome
@@ -26,5 +31,8 @@ class Outcomes:
             return None
         return Refused(told.refusal, told.message) if told.refusal else Done(Reply(outcome=Outcome.DONE))
 
-    def _note(self, outcome: StepOutcome) -> None:
-        self._told.setdefault(outcome.step, outcome)
+    def _note(self, *said: Any) -> None:
+        # By hand anybody can send anything, and an exception here would suspend the saga.
+        with suppress(IndexError, ValidationError):
+            outcome = StepOutcome.model_validate(said[0])
+            self._told.setdefault(outcome.step, outcome)

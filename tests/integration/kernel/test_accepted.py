@@ -8,6 +8,7 @@ from contracts.sagas import DecisionKind, SagaStatus
 from tests.integration.kernel.bench import QUICK, Bench, Run
 from tests.support.eventually import eventually
 from tests.support.participants import Move
+from workflows.names import STEP_OUTCOME
 from workflows.policies import Policy
 
 pytestmark = pytest.mark.integration
@@ -78,6 +79,17 @@ async def test_event_that_comes_twice_counts_once(bench: Bench, queue: str) -> N
     await run.send_event("b")
     await run.send_event("b", refused=True)
     hold.set()
+
+    assert await run.end() is SagaStatus.COMPLETED
+    await run.check_clean()
+
+
+@pytest.mark.parametrize("arguments", [[], [None], [{"step": 7}], ["b", "done"], [{"step": "c", "event": "x"}, 1]])
+async def test_signal_that_makes_no_sense_is_ignored(bench: Bench, queue: str, arguments: list[object]) -> None:
+    run = await accepted(bench, queue)
+    await run.handle.signal(STEP_OUTCOME, args=arguments)
+
+    await run.tell("b")
 
     assert await run.end() is SagaStatus.COMPLETED
     await run.check_clean()
