@@ -32,7 +32,8 @@ def configure_logs(level: str, *, part: str) -> None:
         cache_logger_on_first_use=True,
     )
     ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Its own way of drawing tracebacks takes seconds, and shows all local variables, among them personal data.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

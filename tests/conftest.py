@@ -5,9 +5,18 @@ import signal
 from pathlib import Path
 
 import pytest
+import structlog
 
 # Started in a shell's background, tests ignore SIGINT, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The tracebacks that structlog draws by default take seconds of the processor each, and hold up whatever runs beside.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
 

@@ -29,6 +29,8 @@ WRITERS = 2
 READERS = 6
 CONNECTIONS = WRITERS + READERS
 """Of one process to one database, at most."""
+KEPT = 3
+"""How many of them stay open when they are idle: a server's connections are few, and shared by all processes."""
 
 CONNECT_S = 2
 IDLE_IN_TRANSACTION_S = 10
@@ -57,8 +59,8 @@ class PostgresBackEnd:
         engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
-            pool_size=CONNECTIONS,
-            max_overflow=0,
+            pool_size=KEPT,
+            max_overflow=CONNECTIONS - KEPT,
             pool_timeout=patience.queue_s,
             pool_pre_ping=True,
             connect_args=_connect_args(url, patience),

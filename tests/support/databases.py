@@ -109,6 +109,7 @@ class PostgresServer:
         with psycopg.connect(postgres_url(name), autocommit=True) as connection:
             connection.execute(_END_CONNECTIONS)
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            connection.execute("DROP FUNCTION IF EXISTS sabotage CASCADE")  # left by a test that failed
             for (table,) in tables:
                 connection.execute(_naming("DELETE FROM {}", table))
             connection.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")

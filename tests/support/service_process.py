@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from run.logs import configure_logs
 from tests.support.eventually import eventually
 from tests.support.http_server import IDLE_S
 from tests.support.service_client import Service
@@ -70,6 +71,7 @@ async def _is_ready(running: RunningService) -> bool:
 
 def _serve(name: str, fd: int, arguments: dict[str, Any]) -> None:
     app = import_module(f"services.{name}.app").create_app(**arguments)
+    configure_logs("warning", part=name)
     # The access log would fill the pipe, which nobody reads before the end.
     uvicorn.run(app, fd=fd, log_level="warning", http="httptools", loop="uvloop", timeout_keep_alive=IDLE_S)
 

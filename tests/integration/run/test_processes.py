@@ -49,8 +49,8 @@ class TestMigrate:
 
         again = run_verb("migrate", data_dir=tmp_path)
 
-        assert first.stdout == "order was empty, and is now at kernel_0001\nviews was empty, and is now at views_0001\n"
-        assert again.stdout.splitlines()[0] == "order is at kernel_0001"
+        assert first.stdout == "order was empty, and is now at kernel_0002\nviews was empty, and is now at views_0001\n"
+        assert again.stdout.splitlines()[0] == "order is at kernel_0002"
         assert {path.stem for path in tmp_path.glob("*.db")} == set(DatabaseName)
 
     def test_databases_when_two_of_a_kind_share_one_are_refused(self, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ class TestMigrate:
 
         assert migrated.returncode == 1
         assert migrated.stderr == (
-            "amends: the database of the views is at revision kernel_0001, which this version does not know\n"
+            "amends: the database of the views is at revision kernel_0002, which this version does not know\n"
         )
 
     def test_database_when_its_url_is_none_names_the_setting_and_not_the_password(self, tmp_path: Path) -> None:
