@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 WRITERS = 2
 """One writes, and the next one already stands at the lock."""
-READERS = 6
+READERS = 3
 CONNECTIONS = WRITERS + READERS
 """Of one process to one database, at most."""
 KEPT = 3
 """How many of them stay open when they are idle: a server's connections are few, and shared by all processes."""
 
-CONNECT_S = 2
+CONNECT_S = 5
 IDLE_IN_TRANSACTION_S = 10
 """After which the server ends a transaction of ours that does nothing: its process is frozen, and may hold the lock."""
 SILENCE_S = 5

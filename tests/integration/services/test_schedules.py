@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from services.payment.app import create_app
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
 from tests.support.builders import random_sku
 from tests.support.databases import Databases
+from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.stock import receive, stock_of
 
@@ -37,10 +39,16 @@ async def send_all(sagas: list[SagaAt], made: Mapping[str, Contract], schedule: 
     async def send(name: str, head_start: int, replica: int) -> None:
         for _ in range(head_start):
             await asyncio.sleep(0)
-        response = await sagas[replica % len(sagas)].send(made[name])
-        assert response.status_code in (200, 409), response.text
+        await eventually(partial(_is_answered, sagas[replica % len(sagas)], made[name]))
 
     await asyncio.gather(*(send(*entry) for entry in schedule))
+
+
+async def _is_answered(saga: SagaAt, command: Contract) -> bool:
+    """Whether there is an answer; 503 asks for the same again, as a saga sends it."""
+    response = await saga.send(command)
+    assert response.status_code in (200, 409, 503), response.text
+    return response.status_code != 503
 
 
 @pytest.fixture
