@@ -12,6 +12,7 @@ from run.settings import Settings, load_settings, variable_of
 
 if TYPE_CHECKING:
     from services.kernel.database import Database
+    from services.kernel.errors import TryLater
     from services.kernel.patience import Patience
     from services.kernel.schema import Schema
 
@@ -72,7 +73,10 @@ def require_migrated(settings: Settings, names: Iterable[DatabaseName]) -> None:
             with closing(_open(name, settings, SERVING)) as database:
                 reason = why_unusable(database, schema_of(name))
         except TryLater as error:
-            raise CannotRun(f"{_whose(name)} cannot be used: {error}; {_variable(name)} says where it is") from error
+            why = _in_the_servers_words(error)
+            raise CannotRun(
+                f"{_whose(name)} cannot be used: {error}{why}; {_variable(name)} says where it is"
+            ) from error
         if reason is not None:
             raise CannotRun(f"{_whose(name)} {reason}: run ./amends migrate")
 
@@ -108,6 +112,12 @@ def _open(name: DatabaseName, settings: Settings, patience: "Patience") -> "Data
         return Database(settings.database_url(name), patience)
     except ValueError as error:
         raise CannotRun(f"{_variable(name)}: {error}") from None
+
+
+def _in_the_servers_words(error: "TryLater") -> str:
+    """A wrong name or password looks to the code like a server that is away, and to people it must not."""
+    _, found, why = str(getattr(error.__cause__, "orig", "")).partition("FATAL: ")
+    return f" ({why.splitlines()[0].strip()})" if found else ""
 
 
 def _whose(name: DatabaseName) -> str:

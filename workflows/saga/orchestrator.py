@@ -154,6 +154,7 @@ class Saga:
             await workflow.wait_condition(
                 lambda: self._outcomes.of(step) is not None or self._gives_up(step),
                 timeout=min(timedelta(seconds=self._policy.ask_interval_s), max(self._calls.time_left(), _NO_TIME)),
+                timeout_summary=f"{step.name} waits for {step.done_by}",
             )
         told = self._outcomes.of(step)
         if told is not None:

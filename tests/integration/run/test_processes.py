@@ -18,6 +18,7 @@ from run.databases import DatabaseName, schema_of
 from run.settings import ROOT
 from services.kernel.database import Database
 from services.kernel.migrating import migrate
+from tests.support.databases import postgres_url, require_postgres
 from tests.support.system import environment, run_verb
 
 pytestmark = pytest.mark.integration
@@ -110,6 +111,16 @@ class TestService:
             "AMENDS_ORDER_DATABASE_URL says where it is\n"
         )
         assert (service.returncode, service.stderr) == (1, says)
+
+    @pytest.mark.postgres
+    def test_service_when_its_database_does_not_exist_says_so(self, tmp_path: Path) -> None:
+        require_postgres()
+
+        settings = {"ORDER_DATABASE_URL": postgres_url("amends_is_not_there")}
+        service = run_verb("service", "order", data_dir=tmp_path, settings=settings)
+
+        assert service.returncode == 1
+        assert '(database "amends_is_not_there" does not exist); AMENDS_ORDER_DATABASE_URL' in service.stderr
 
     def test_service_when_given_port_zero_reports_where_it_listens(self, tmp_path: Path) -> None:
         with process("service", "order", data_dir=tmp_path) as (_, said):
