@@ -116,7 +116,7 @@ def stock(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
         _console.print_json(answer.text)
         return
-    columns = ("sku", "received", "on_hand", "booked", "dispatched")
+    columns = ("sku", "received", "on_hand", "booked", "dispatched", "taken_back")
     rows = table(*columns)
     for sku in answer.json():
         rows.add_row(*(escape(str(sku[column])) for column in columns))

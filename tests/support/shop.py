@@ -15,6 +15,7 @@ from run.state import Urls
 from run.worker import workflow_runner
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
+from tests.support.stock import shelf
 from workflows.converter import DATA_CONVERTER
 from workflows.names import CUSTOMER_ID, NAMESPACE
 from workflows.order_saga import OrderSaga
@@ -182,7 +183,7 @@ class Shop:
     async def stock_of(self, sku: str) -> dict[str, int]:
         response = await self._http.get(f"{self.at.urls.shipping}/stock/{sku}")
         assert response.status_code == httpx.codes.OK, response.text
-        return {name: value for name, value in response.json().items() if name not in ("sku", "version")}
+        return shelf(response.json())
 
     async def money_at_the_gateway(self, order: SagaView) -> list[tuple[str, int]]:
         """What became of each hold that the gateway has in its own books for the order, and its amount."""
