@@ -19,11 +19,11 @@ from api.view.forgotten import archived_view, is_same_order
 from api.view.temporal_events import read_facts, read_pending
 from api.web.problems import order_not_found
 from contracts.orders import Order
+from contracts.policy import Policy
 from contracts.sagas import Decision, Links, RecordedDecision, SagaStatus, SagaView
 from workflows.names import saga_id_of
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import ORDER_SAGA_DEFINITION
-from workflows.policies import Policy
 from workflows.saga.definition import SagaDefinition
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
@@ -50,7 +50,7 @@ class OrderSagas:
         Raises:
             ApiProblem: the order cannot be taken as it is, or the key came before with another order.
         """
-        check_faults(order.faults, self.definition, enabled=self.settings.fault_injection)
+        check_faults(order.faults, order.policy, self.definition, enabled=self.settings.fault_injection)
         order_id = order_id_of(key)
         digest = digest_of(order)
         if key_given and await self._is_forgotten(order_id, order):
@@ -139,7 +139,7 @@ class OrderSagas:
         )
 
     def _policy(self, order: Order) -> Policy:
-        policy = self.settings.policy
+        policy = order.policy or self.settings.policy
         if order.deadline_s is None:
             return policy
         return Policy.model_validate({**policy.model_dump(), "deadline_s": order.deadline_s})
