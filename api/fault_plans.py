@@ -1,11 +1,12 @@
-"""Whether an order's fault plan can be enacted at all, checked against the saga's definition before anything starts."""
+"""Fault plans: whether one can be enacted at all, checked before anything starts, and what was enacted of it."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from api.web.problems import ApiProblem
-from contracts.faults import Fault, FaultKind, Phase
+from contracts.faults import EnactedFault, Fault, FaultKind, Phase
 from contracts.policy import Policy
 from workflows.saga.definition import SagaDefinition
 
@@ -33,6 +34,17 @@ def check_faults(
     if errors:
         detail = f"{_dotted(errors[0]['loc'])}: {errors[0]['msg']}"
         raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "INVALID_FAULT", detail, errors=errors)
+
+
+def enactments(plan: tuple[Fault, ...], enacted: Iterable[EnactedFault]) -> Iterator[int]:
+    """How often each fault of a saga's plan was enacted, in the order of the plan."""
+    times = {(one.key.rpartition(":")[2], one.phase, one.place): one.times for one in enacted}
+    places: Counter[tuple[str, Phase]] = Counter()
+    for fault in plan:
+        half = fault.step, fault.phase
+        # Services see, and count, only the faults for their step and phase.
+        yield times.get((*half, places[half]), 0)
+        places[half] += 1
 
 
 def _objections(fault: Fault, definition: SagaDefinition) -> Iterator[tuple[str, str]]:

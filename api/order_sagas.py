@@ -13,7 +13,7 @@ from api.reading import ServiceUnreachable
 from api.services import ORDER, Services
 from api.temporal import SagaOver, SagaUnknown, Snapshot, Temporal
 from api.view.cancel_reason import reason_for
-from api.view.facts import Fact, Pending
+from api.view.facts import Fact, Pending, Started
 from api.view.fold import fold
 from api.view.forgotten import archived_view, is_same_order
 from api.view.temporal_events import read_facts, read_pending
@@ -98,6 +98,15 @@ class OrderSagas:
             return await self.temporal.snapshot(saga_id_of(order_id))
         except SagaUnknown:
             raise order_not_found(order_id) from None
+
+    async def order(self, order_id: UUID) -> Order:
+        """The order as it was posted.
+
+        Raises:
+            ApiProblem: Temporal does not know it (any more).
+        """
+        facts = self.facts_of(await self.snapshot(order_id))
+        return next(fact.saga.order for fact in facts if isinstance(fact, Started))
 
     async def wait(self, order_id: UUID, wait_s: int) -> SagaView:
         """The saga's view when it ended, or after the time, whichever comes first."""
