@@ -15,6 +15,7 @@ from activities.service_client import ServiceClient
 from activities.shipping import ShippingActivities
 from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
+from workflows.return_saga import ReturnSaga
 
 PASSED_THROUGH = (
     "contracts",
@@ -23,6 +24,8 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.names",
     "workflows.order_commands",
+    "workflows.return_commands",
+    "workflows.saga_input",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
 _GRACE = timedelta(seconds=10)
@@ -62,7 +65,7 @@ async def run_worker(
     worker = Worker(
         client,
         task_queue=task_queue,
-        workflows=[OrderSaga],
+        workflows=[OrderSaga, ReturnSaga],
         activities=[
             ordering.place_order,
             ordering.reject_order,
@@ -74,6 +77,14 @@ async def run_worker(
             sending.book_shipment,
             sending.cancel_shipment,
             sending.dispatch_shipment,
+            ordering.open_return,
+            ordering.withdraw_return,
+            ordering.close_return,
+            paying.refund_payment,
+            paying.abandon_refund,
+            sending.recall_shipment,
+            sending.cancel_recall,
+            sending.receive_shipment,
         ],
         workflow_runner=workflow_runner(),
         max_cached_workflows=max_cached_workflows,

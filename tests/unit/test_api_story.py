@@ -39,7 +39,7 @@ def test_healthy_saga_when_told_then_one_entry_a_step() -> None:
         ("declined", "authorize_payment was refused: CARD_DECLINED."),
         ("declined", "The saga began to unwind, because a step was refused at authorize_payment."),
         ("deadline", "The saga began to unwind, because the deadline passed at book_shipment."),
-        ("cancelled", "The saga began to unwind, because the order was cancelled."),
+        ("cancelled", "The saga began to unwind, because it was cancelled."),
         (
             "cancelled",
             "cancel_shipment (undoing book_shipment) found nothing to undo, and made sure that nothing will come.",
