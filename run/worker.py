@@ -17,6 +17,7 @@ from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
 from workflows.return_saga import ReturnSaga
 
+WORKFLOWS = (OrderSaga, ReturnSaga)
 PASSED_THROUGH = (
     "contracts",
     "activities",
@@ -65,7 +66,7 @@ async def run_worker(
     worker = Worker(
         client,
         task_queue=task_queue,
-        workflows=[OrderSaga, ReturnSaga],
+        workflows=WORKFLOWS,
         activities=[
             ordering.place_order,
             ordering.reject_order,
