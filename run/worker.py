@@ -25,6 +25,8 @@ PASSED_THROUGH = (
     "workflows.order_commands",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
+WORKFLOWS = [OrderSaga]
+"""Every saga there is."""
 _GRACE = timedelta(seconds=10)
 
 
@@ -62,7 +64,7 @@ async def run_worker(
     worker = Worker(
         client,
         task_queue=task_queue,
-        workflows=[OrderSaga],
+        workflows=WORKFLOWS,
         activities=[
             ordering.place_order,
             ordering.reject_order,
