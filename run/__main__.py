@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from run import client, databases, operating, processes
+from run import client, databases, operating, processes, proving
 from run.errors import CannotRun
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ processes.add_to(app)
 client.add_to(app)
 operating.add_to(app)
 databases.add_to(app)
+proving.add_to(app)
 
 
 def main() -> int:

@@ -186,21 +186,23 @@ def receive(
     pretty.line(f"Received {quantity} of {sku}.")
 
 
+def api_url(settings: Settings) -> str:
+    """Of the system that runs, or that settings name."""
+    state = None if settings.api_url else running_state(settings)
+    return settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
+
+
+def shipping_url(settings: Settings) -> str:
+    state = None if settings.shipping_url else running_state(settings)
+    return state.urls.shipping if state else settings.service_url("shipping")
+
+
 def _api() -> Caller:
-    settings = load_settings()
-    state = running_state(settings)
-    url = settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
-    return Caller(url, setting="api_url")
+    return Caller(api_url(load_settings()), setting="api_url")
 
 
 def _shipping() -> Caller:
-    settings = load_settings()
-    return Caller(_shipping_url(settings), setting="shipping_url")
-
-
-def _shipping_url(settings: Settings) -> str:
-    state = None if settings.shipping_url else running_state(settings)
-    return state.urls.shipping if state else settings.service_url("shipping")
+    return Caller(shipping_url(load_settings()), setting="shipping_url")
 
 
 def _read(file: str) -> bytes:

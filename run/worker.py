@@ -29,6 +29,8 @@ PASSED_THROUGH = (
     "workflows.saga_input",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
+WORKFLOWS = [OrderSaga]
+"""Every saga there is."""
 _GRACE = timedelta(seconds=10)
 
 
