@@ -30,7 +30,9 @@ def summary_of(order: Order) -> str:
 
 def summary_of_return(saga: ReturnSagaInput) -> str:
     """One line."""
-    return f"Return of an order of {_short(saga.customer_id)}: {amount(saga.total_minor, saga.currency)}"
+    return (
+        f"Return of an order of {_short(saga.order.customer_id)}: {amount(saga.order.total_minor, saga.order.currency)}"
+    )
 
 
 def customer_attribute_of(customer_id: str) -> str:
@@ -60,7 +62,7 @@ def details_of(order: Order) -> str:
 
 def details_of_return(saga: ReturnSagaInput) -> str:
     """The order that comes back, as Markdown."""
-    total = f"To be paid back **{amount(saga.total_minor, saga.currency)}**"
+    total = f"To be paid back **{amount(saga.order.total_minor, saga.order.currency)}**"
     return "\n".join([f"Order {saga.order_id}", "", total, *_injected(saga.request.faults)])
 
 

@@ -131,7 +131,7 @@ class Temporal:
                     search_attributes=TypedSearchAttributes(
                         [
                             SearchAttributePair(names.SAGA_STATUS, SagaStatus.RUNNING),
-                            SearchAttributePair(names.CUSTOMER_ID, customer_attribute_of(saga.customer_id)),
+                            SearchAttributePair(names.CUSTOMER_ID, customer_attribute_of(saga.ordered.customer_id)),
                         ]
                     ),
                 )

@@ -17,7 +17,6 @@ from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
 from workflows.return_saga import ReturnSaga
 
-WORKFLOWS = (OrderSaga, ReturnSaga)
 PASSED_THROUGH = (
     "contracts",
     "activities",
@@ -29,7 +28,7 @@ PASSED_THROUGH = (
     "workflows.saga_input",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
-WORKFLOWS = [OrderSaga]
+WORKFLOWS = [OrderSaga, ReturnSaga]
 """Every saga there is."""
 _GRACE = timedelta(seconds=10)
 

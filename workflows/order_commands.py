@@ -23,16 +23,8 @@ class OrderSagaInput(SagaInput):
         return self.order
 
     @property
-    def customer_id(self) -> str:
-        return self.order.customer_id
-
-    @property
-    def total_minor(self) -> int:
-        return self.order.total_minor
-
-    @property
-    def currency(self) -> str:
-        return self.order.currency
+    def ordered(self) -> Order:
+        return self.order
 
 
 def place_order(saga: OrderSagaInput) -> commands.PlaceOrder:

@@ -36,16 +36,8 @@ class ReturnSagaInput(SagaInput):
         return self.asked
 
     @property
-    def customer_id(self) -> str:
-        return self.order.customer_id
-
-    @property
-    def total_minor(self) -> int:
-        return self.order.total_minor
-
-    @property
-    def currency(self) -> str:
-        return self.order.currency
+    def ordered(self) -> ReturnedOrder:
+        return self.order
 
 
 def open_return(saga: ReturnSagaInput) -> commands.OpenReturn:

@@ -1,10 +1,22 @@
 """What every saga of ours is started with, as far as those need to know it who start and show sagas of any kind."""
 
+from typing import Protocol
 from uuid import UUID
 
 from contracts.base import Contract
 from contracts.options import SagaOptions
 from contracts.policy import Policy
+
+
+class Ordered(Protocol):
+    """What there is to show of the order that a saga is about."""
+
+    @property
+    def customer_id(self) -> str: ...
+    @property
+    def total_minor(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
 
 
 class SagaInput(Contract):
@@ -29,14 +41,5 @@ class SagaInput(Contract):
         raise NotImplementedError
 
     @property
-    def customer_id(self) -> str:
-        raise NotImplementedError
-
-    @property
-    def total_minor(self) -> int:
-        """Of the order that it is about."""
-        raise NotImplementedError
-
-    @property
-    def currency(self) -> str:
+    def ordered(self) -> Ordered:
         raise NotImplementedError

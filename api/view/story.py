@@ -44,7 +44,7 @@ class _Teller:
     def entry(self, fact: Fact) -> HistoryEntry | None:
         match fact:
             case facts.Started(saga=saga):
-                total, faults = amount(saga.total_minor, saga.currency), saga.request.faults
+                total, faults = amount(saga.ordered.total_minor, saga.ordered.currency), saga.request.faults
                 detail = f"{len(faults)} faults are to be injected" if faults else None
                 return _entry(fact, f"The saga of {saga.subject} over {total} started.", detail=detail)
             case facts.FastAttempt(half=half, answer=answer):
