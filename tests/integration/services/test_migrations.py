@@ -124,6 +124,26 @@ class TestBeforeMigrations:
                 assert session.connection().execute(text("SELECT log_id FROM log")).scalar_one() == "old"
 
 
+def test_gateway_when_it_has_books_from_before_refunds_then_they_are_kept(empty: Database) -> None:
+    schema = schema_of(DatabaseName.GATEWAY)
+    migrate(empty, schema)
+    with empty.changing_tables() as connection:
+        for undo in (
+            "DROP TABLE gateway_refunds",
+            "ALTER TABLE gateway_holds DROP COLUMN refuses_refunds",
+            f"UPDATE {VERSION_TABLE} SET version_num = 'gateway_0001'",
+            "INSERT INTO gateway_holds VALUES ('key', 'order', 'CAPTURED', 2500, 'EUR', false)",
+        ):
+            connection.execute(text(undo))
+
+    migrated = migrate(empty, schema)
+
+    assert migrated == Migrated("gateway_0001", schema.revision)
+    with empty.reading() as session:
+        (row,) = session.connection().execute(text("SELECT amount_minor, refuses_refunds FROM gateway_holds")).all()
+    assert (row[0], bool(row[1])) == (2500, False)
+
+
 def definitions(connection: Connection) -> list[tuple[Any, ...]]:
     """All that the database knows of its tables."""
     queries = _ON_SQLITE if connection.dialect.name == "sqlite" else _ON_POSTGRES
