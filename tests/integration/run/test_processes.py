@@ -1,5 +1,6 @@
 """Single processes, each started by its own verb, and the launcher."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -255,3 +258,34 @@ class TestLauncher:
 
         assert ended.returncode == 1
         assert ended.stderr == f"amends: run make install first, in {tmp_path}\n"
+
+
+class _Ready(BaseHTTPRequestHandler):
+    """A consumer that has taken everything."""
+
+    def do_GET(self) -> None:
+        source = {"position": 7, "head": 7, "lag": 0}
+        body = json.dumps({"status": "ready", "sources": {"shipping": source}, "parked_streams": 0}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_lag_when_the_consumers_run_elsewhere_asks_them_there(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as elsewhere:
+        Thread(target=elsewhere.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{elsewhere.server_port}"
+        consumers = ("VIEWS", "NOTIFICATIONS", "RELAY", "LISTENER")
+        settings = {"EVENT_TRANSPORT": "rabbitmq", **{f"{name}_URL": url for name in consumers}}
+
+        told = run_verb("lag", data_dir=tmp_path, settings=settings)
+        elsewhere.shutdown()
+
+    assert [line.split()[:2] for line in told.stdout.splitlines()[1:]] == [
+        [name.lower(), "ready"] for name in consumers
+    ]
