@@ -118,7 +118,7 @@ def test_stock_when_received_twice_with_one_key_grows_once(terminal: Terminal) -
         terminal.run("stock", "receive", sku, "5", "--key", key)
 
     rows = {row.split()[0]: row.split()[1:] for row in terminal.run("stock").splitlines()}
-    assert rows[sku] == ["5", "5", "0", "0"]
+    assert rows[sku] == ["5", "5", "0", "0", "0"]
 
 
 class TestConsumers:
