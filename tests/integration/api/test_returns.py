@@ -51,7 +51,13 @@ class Shop:
 
     async def order(self, **changes: Any) -> SagaView:
         response = await self.api.post("/orders", json=an_order(**changes), headers={"Prefer": "wait=25"})
-        return SagaView.model_validate_json(response.content)
+        order = SagaView.model_validate_json(response.content)
+
+        async def has_ended() -> bool:
+            return (await self.view(order)).ended_at is not None
+
+        await eventually(has_ended, within_s=60)
+        return await self.view(order)
 
     async def post(
         self, order_id: object, body: dict[str, Any] | None = None, *, key: str | None = None, wait: int = 25
