@@ -50,6 +50,8 @@ TURNED_AWAY = 409
 _LONG_POLL_S = 30
 _POLL_S = 0.25
 _MOMENT_POLL_S = 0.05
+_WRONGLY_STUCK_S = 10.0
+"""How long a saga may be stuck where it should not be: a busy machine may have had its attempts run out."""
 _LANDING_S = 1.0
 """How much longer than its delay a late action may take to land."""
 _GATHER_S = 2.0
@@ -116,12 +118,18 @@ class Run:
         return max(late) / 1000 + _LANDING_S if any(late) else 0.0
 
     async def _until_ended(self, saga: SagaView, deadline: float, *, watched: bool) -> SagaView:
+        """Its last view: when it has ended, or when it is stuck where it should not be and does not get on."""
+        stuck_since: float | None = None
         while saga.status not in ENDED and time.monotonic() < deadline:
-            if saga.status is SagaStatus.STUCK:
-                await self._answer(saga, deadline)
-            elif not watched:
-                saga = await self._start(_LONG_POLL_S)
-                continue
+            if saga.status is not SagaStatus.STUCK:
+                stuck_since = None
+                if not watched:
+                    saga = await self._start(_LONG_POLL_S)
+                    continue
+            elif not await self._answer(saga, deadline):
+                stuck_since = stuck_since or time.monotonic()
+                if time.monotonic() - stuck_since > _WRONGLY_STUCK_S:
+                    break
             await asyncio.sleep(_POLL_S)
             saga = await self.doors.view(saga)
         return saga
@@ -165,17 +173,18 @@ class Run:
             return self.was_turned_away_in_time
         return _was_asked_for_before_the_end_of(self.case.cancel.at, story)
 
-    async def _answer(self, saga: SagaView, deadline: float) -> None:
-        """Decides as an operator, on what is rightly stuck. The rest is left alone, and found out by it."""
+    async def _answer(self, saga: SagaView, deadline: float) -> bool:
+        """Decides as an operator, on what is rightly stuck. Whether there was any of that; the rest is left alone."""
         rightly = {half.step for half in self.stuck}
         expected = rightly & {step.name for step in saga.steps if step.kind is not StepKind.PIVOT}
         gathered_by = min(deadline, time.monotonic() + _GATHER_S)
         while not expected <= _stuck_now(saga) and time.monotonic() < gathered_by:
             await asyncio.sleep(_POLL_S)
             saga = await self.doors.view(saga)
-        for step in saga.steps:
-            if step.state is StepState.STUCK and step.name in rightly:
-                await self.doors.decide(saga, self._decision_on(step), key=f"{self.key}-{step.name}-{uuid4()}")
+        stuck = [step for step in saga.steps if step.state is StepState.STUCK and step.name in rightly]
+        for step in stuck:
+            await self.doors.decide(saga, self._decision_on(step), key=f"{self.key}-{step.name}-{uuid4()}")
+        return bool(stuck)
 
     def _decision_on(self, step: StepView) -> Decision:
         kind = self.case.decision
