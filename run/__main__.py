@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from run import client, databases, operating, processes, proving
+from run import chaos, client, databases, operating, processes, proving
 from run.errors import CannotRun
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ client.add_to(app)
 operating.add_to(app)
 databases.add_to(app)
 proving.add_to(app)
+chaos.add_to(app)
 
 
 def main() -> int:
