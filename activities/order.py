@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.service_client import ServiceClient
-from contracts.commands import ConfirmOrder, PlaceOrder, RejectOrder
+from contracts.commands import CloseReturn, ConfirmOrder, OpenReturn, PlaceOrder, RejectOrder, WithdrawReturn
 from contracts.wire import Call, Reply
 
 
@@ -21,4 +21,16 @@ class OrderActivities:
 
     @activity.defn
     async def confirm_order(self, command: ConfirmOrder, call: Call) -> Reply:
+        return await self._order.send(command, call)
+
+    @activity.defn
+    async def open_return(self, command: OpenReturn, call: Call) -> Reply:
+        return await self._order.send(command, call)
+
+    @activity.defn
+    async def withdraw_return(self, command: WithdrawReturn, call: Call) -> Reply:
+        return await self._order.send(command, call)
+
+    @activity.defn
+    async def close_return(self, command: CloseReturn, call: Call) -> Reply:
         return await self._order.send(command, call)

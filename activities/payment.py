@@ -3,7 +3,14 @@
 from temporalio import activity
 
 from activities.service_client import ServiceClient
-from contracts.commands import AbandonCapture, AuthorizePayment, CapturePayment, ReleasePayment
+from contracts.commands import (
+    AbandonCapture,
+    AbandonRefund,
+    AuthorizePayment,
+    CapturePayment,
+    RefundPayment,
+    ReleasePayment,
+)
 from contracts.wire import Call, Reply
 
 
@@ -25,4 +32,12 @@ class PaymentActivities:
 
     @activity.defn
     async def abandon_capture(self, command: AbandonCapture, call: Call) -> Reply:
+        return await self._payment.send(command, call)
+
+    @activity.defn
+    async def refund_payment(self, command: RefundPayment, call: Call) -> Reply:
+        return await self._payment.send(command, call)
+
+    @activity.defn
+    async def abandon_refund(self, command: AbandonRefund, call: Call) -> Reply:
         return await self._payment.send(command, call)

@@ -3,7 +3,14 @@
 from temporalio import activity
 
 from activities.service_client import ServiceClient
-from contracts.commands import BookShipment, CancelShipment, DispatchShipment
+from contracts.commands import (
+    BookShipment,
+    CancelRecall,
+    CancelShipment,
+    DispatchShipment,
+    RecallShipment,
+    ReceiveShipment,
+)
 from contracts.wire import Call, Reply
 
 
@@ -21,4 +28,16 @@ class ShippingActivities:
 
     @activity.defn
     async def dispatch_shipment(self, command: DispatchShipment, call: Call) -> Reply:
+        return await self._shipping.send(command, call)
+
+    @activity.defn
+    async def recall_shipment(self, command: RecallShipment, call: Call) -> Reply:
+        return await self._shipping.send(command, call)
+
+    @activity.defn
+    async def cancel_recall(self, command: CancelRecall, call: Call) -> Reply:
+        return await self._shipping.send(command, call)
+
+    @activity.defn
+    async def receive_shipment(self, command: ReceiveShipment, call: Call) -> Reply:
         return await self._shipping.send(command, call)

@@ -9,13 +9,25 @@ import httpx
 from fastapi import FastAPI, Request, Response
 
 from api.config import ApiSettings
-from api.endpoints import audit, events, faults, health, history, operations, order_list, orders, sagas, views
-from api.order_sagas import OrderSagas
+from api.endpoints import (
+    audit,
+    events,
+    faults,
+    health,
+    history,
+    operations,
+    order_list,
+    orders,
+    returns,
+    sagas,
+    views,
+)
 from api.query_side import Views
 from api.reading import ServiceUnreachable
 from api.services import Services
 from api.temporal import SagaUnknown, Temporal, TemporalUnavailable
 from api.web import problems
+from api.web.kinds import KINDS
 from api.web.middleware import Outermost
 from api.web.openapi import openapi_of
 
@@ -29,7 +41,8 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = Services(settings, transport)
-        app.state.sagas = OrderSagas(settings, await Temporal.open(settings), services)
+        temporal = await Temporal.open(settings)
+        app.state.sagas = {kind.noun: kind.sagas(settings, temporal, services) for kind in KINDS}
         app.state.views = Views(settings, transport)
         yield
         await services.close()
@@ -38,12 +51,12 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
     app = FastAPI(
         title="Amends",
         version="1",
-        description="Order sagas on Temporal that make amends, and can prove it.",
+        description="Sagas on Temporal that make amends, and can prove it.",
         lifespan=lifespan,
         # A redirect to a path without its slash would lose the idempotency key on the way.
         redirect_slashes=False,
     )
-    for module in (orders, order_list, operations, history, events, faults, audit, sagas, views, health):
+    for module in (orders, order_list, returns, operations, history, events, faults, audit, sagas, views, health):
         app.include_router(module.router)
     problems.install(app)
 

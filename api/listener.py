@@ -10,8 +10,10 @@ same types announce what was done at once, which the saga knows by the reply.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -61,10 +63,12 @@ class Refused(BaseModel):
 
 
 class Listener:
-    """Tells the sagas of one definition."""
+    """Tells the sagas of all definitions; each looks at the steps that are its own."""
 
-    def __init__(self, definition: SagaDefinition, sagas: Sagas) -> None:
-        self._awaited = dict(_awaited_by(definition))
+    def __init__(self, definitions: Iterable[SagaDefinition], sagas: Sagas) -> None:
+        self._awaited: dict[tuple[str, str], list[Awaited]] = defaultdict(list)
+        for event, awaited in chain.from_iterable(map(_awaited_by, definitions)):
+            self._awaited[event].append(awaited)
         self._sagas = sagas
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._log = structlog.get_logger().bind(consumer=NAME)
@@ -82,13 +86,18 @@ class Listener:
                 raise error
 
     async def _deliver(self, event: PublicEvent) -> None:
-        outcome = self._outcome_of(event)
-        if outcome is None or event.sagaid is None:
+        if event.sagaid is None:
             return
-        log = self._log.bind(saga_id=event.sagaid, step=outcome.step, event_type=event.type)
+        for awaited in self._awaited.get((event.service, event.type), ()):
+            outcome = self._outcome_of(event, awaited)
+            if outcome is not None:
+                await self._tell(event, event.sagaid, outcome)
+
+    async def _tell(self, event: PublicEvent, saga_id: str, outcome: StepOutcome) -> None:
+        log = self._log.bind(saga_id=saga_id, step=outcome.step, event_type=event.type)
         async with self._turn:
             try:
-                await self._sagas.tell(event.sagaid, outcome)
+                await self._sagas.tell(saga_id, outcome)
             except SagaOver:
                 log.debug("nobody waits")
             except TemporalUnavailable as error:
@@ -96,10 +105,7 @@ class Listener:
             else:
                 log.info("told")
 
-    def _outcome_of(self, event: PublicEvent) -> StepOutcome | None:
-        awaited = self._awaited.get((event.service, event.type))
-        if awaited is None:
-            return None
+    def _outcome_of(self, event: PublicEvent, awaited: Awaited) -> StepOutcome | None:
         try:
             if not Said.model_validate(event.data).awaited:
                 return None
@@ -113,9 +119,9 @@ class Listener:
         return StepOutcome(step=awaited.step, event=event.type, refusal=refused.code, message=refused.message)
 
 
-def services_followed(definition: SagaDefinition) -> tuple[str, ...]:
-    """Those whose events any of its steps can wait for."""
-    return tuple(sorted({service for (service, _), _ in _awaited_by(definition)}))
+def services_followed(definitions: Iterable[SagaDefinition]) -> tuple[str, ...]:
+    """Those whose events any of their steps can wait for."""
+    return tuple(sorted({service for (service, _), _ in chain.from_iterable(map(_awaited_by, definitions))}))
 
 
 def _awaited_by(definition: SagaDefinition) -> Iterator[tuple[tuple[str, str], Awaited]]:

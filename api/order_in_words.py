@@ -1,8 +1,10 @@
-"""An order in a few words, for people who look at the Temporal Web UI."""
+"""An order, or its return, in a few words, for people who look at the Temporal Web UI."""
 
 import json
 
+from contracts.faults import Fault
 from contracts.orders import Order
+from workflows.return_commands import ReturnSagaInput
 
 _MAX_SUMMARY = 200
 _MAX_SHOWN_LINES = 20
@@ -26,13 +28,20 @@ def summary_of(order: Order) -> str:
     return f"Order of {_short(order.customer_id)}: {goods}, {amount(order.total_minor, order.currency)}"
 
 
-def customer_attribute_of(order: Order) -> str:
+def summary_of_return(saga: ReturnSagaInput) -> str:
+    """One line."""
+    return (
+        f"Return of an order of {_short(saga.order.customer_id)}: {amount(saga.order.total_minor, saga.order.currency)}"
+    )
+
+
+def customer_attribute_of(customer_id: str) -> str:
     """The customer's id as a search attribute: cut, and ending in `…`, where Temporal would refuse the whole.
 
     Temporal keeps at most 2048 bytes of its JSON, in which the SDK writes most characters as 6 or 12. The whole id is
     in the workflow's input.
     """
-    kept, shown = order.customer_id, order.customer_id
+    kept = shown = customer_id
     while len(json.dumps(shown)) > _MAX_ATTRIBUTE_BYTES:
         kept = kept[:-1]
         shown = kept + "…"
@@ -47,13 +56,23 @@ def details_of(order: Order) -> str:
     ]
     if len(order.lines) > _MAX_SHOWN_LINES:
         rows.append(f"| and {len(order.lines) - _MAX_SHOWN_LINES} more | | |")
-    faults = [
-        f"- {fault.step}, {fault.phase}: {fault.kind} {f'× {fault.times}' if fault.times != 'always' else 'always'}"  # noqa: RUF001
-        for fault in order.faults[:_MAX_SHOWN_LINES]
-    ]
-    injected = ["", "Injected faults:", "", *faults] if faults else []
     total = f"Total **{amount(order.total_minor, order.currency)}**"
-    return "\n".join(["| SKU | quantity | unit price |", "|---|---|---|", *rows, "", total, *injected])
+    return "\n".join(["| SKU | quantity | unit price |", "|---|---|---|", *rows, "", total, *_injected(order.faults)])
+
+
+def details_of_return(saga: ReturnSagaInput) -> str:
+    """The order that comes back, as Markdown."""
+    total = f"To be paid back **{amount(saga.order.total_minor, saga.order.currency)}**"
+    return "\n".join([f"Order {saga.order_id}", "", total, *_injected(saga.request.faults)])
+
+
+def _injected(faults: tuple[Fault, ...]) -> list[str]:
+    """The lines about them."""
+    shown = [
+        f"- {fault.step}, {fault.phase}: {fault.kind} {f'× {fault.times}' if fault.times != 'always' else 'always'}"  # noqa: RUF001
+        for fault in faults[:_MAX_SHOWN_LINES]
+    ]
+    return ["", "Injected faults:", "", *shown] if shown else []
 
 
 def _short(text: str) -> str:

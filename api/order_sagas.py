@@ -1,43 +1,30 @@
-"""What the endpoints share: takes orders in, and reads sagas, from Temporal or later from the order service."""
+"""Order sagas: taken in, and read from Temporal or later from the order service."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 from uuid import UUID
 
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-
-from api.config import ApiSettings
-from api.fault_plans import check_faults
 from api.idempotency import digest_of, key_reused, order_id_of
+from api.order_in_words import details_of, summary_of
 from api.reading import ServiceUnreachable
-from api.services import ORDER, Services
-from api.temporal import SagaOver, SagaUnknown, Snapshot, Temporal
-from api.view.cancel_reason import reason_for
-from api.view.facts import Fact, Pending, Started
-from api.view.fold import fold
+from api.sagas import Sagas
+from api.services import ORDER
+from api.temporal import SagaUnknown
 from api.view.forgotten import archived_view, is_same_order
-from api.view.temporal_events import read_facts, read_pending
-from api.web.problems import order_not_found
+from api.web.problems import not_found
 from contracts.orders import Order
-from contracts.policy import Policy
-from contracts.sagas import Decision, Links, RecordedDecision, SagaStatus, SagaView
-from workflows.names import saga_id_of
+from contracts.sagas import SagaStatus, SagaView
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import ORDER_SAGA_DEFINITION
 from workflows.saga.definition import SagaDefinition
 
-ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
-_REPORTED_PROBLEMS = "TemporalReportedProblems"
-
 
 @dataclass(frozen=True, slots=True)
-class OrderSagas:
-    """One per API process. Holds no state of its own."""
+class OrderSagas(Sagas):
+    """Found by the orders' ids."""
 
-    settings: ApiSettings
-    temporal: Temporal
-    services: Services
-    definition: SagaDefinition = ORDER_SAGA_DEFINITION
+    noun: ClassVar[str] = "order"
+    definition: ClassVar[SagaDefinition] = ORDER_SAGA_DEFINITION
 
     async def start(self, order: Order, key: str, *, key_given: bool) -> UUID:
         """Starts the order's saga, or finds the one that the key started before.
@@ -50,114 +37,25 @@ class OrderSagas:
         Raises:
             ApiProblem: the order cannot be taken as it is, or the key came before with another order.
         """
-        check_faults(order.faults, order.policy, self.definition, enabled=self.settings.fault_injection)
+        self.check(order)
         order_id = order_id_of(key)
-        digest = digest_of(order)
         if key_given and await self._is_forgotten(order_id, order):
             return order_id
-        saga = OrderSagaInput(order_id=order_id, order=order, policy=self._policy(order))
-        if not await self.temporal.start(saga, digest):
-            known = await self.temporal.snapshot(saga.saga_id)
-            if known.request_digest not in (None, digest):
-                raise key_reused(Order)
+        saga = OrderSagaInput(order_id=order_id, order=order, policy=self.policy_for(order))
+        await self.start_once(saga, digest=digest_of(order), summary=summary_of(order), details=details_of(order))
         return order_id
 
-    async def view(self, order_id: UUID) -> SagaView:
+    async def view(self, id_: UUID) -> SagaView:
         """The saga as it is now.
 
         Raises:
             ApiProblem: neither Temporal nor the order service knows it.
         """
         try:
-            snapshot = await self.temporal.snapshot(saga_id_of(order_id))
+            snapshot = await self.temporal.snapshot(self.saga_id_of(id_))
         except SagaUnknown:
-            return await self._view_from_archive(order_id)
-        return self.view_of(snapshot, order_id)
-
-    def view_of(self, snapshot: Snapshot, order_id: UUID) -> SagaView:
-        description = snapshot.description
-        return fold(
-            self.facts_of(snapshot),
-            self.definition,
-            self.links(order_id),
-            pending=read_pending(description.pending_activities),
-            cancel_requested=description.workflow_extended_info.cancel_requested,
-            reported_problem=_reported_problem(description),
-        )
-
-    def facts_of(self, snapshot: Snapshot) -> list[Fact]:
-        return read_facts(snapshot.events, self.definition)
-
-    async def snapshot(self, order_id: UUID) -> Snapshot:
-        """What Temporal knows of the order's saga.
-
-        Raises:
-            ApiProblem: it knows nothing (any more).
-        """
-        try:
-            return await self.temporal.snapshot(saga_id_of(order_id))
-        except SagaUnknown:
-            raise order_not_found(order_id) from None
-
-    async def order(self, order_id: UUID) -> Order:
-        """The order as it was posted.
-
-        Raises:
-            ApiProblem: Temporal does not know it (any more).
-        """
-        facts = self.facts_of(await self.snapshot(order_id))
-        return next(fact.saga.order for fact in facts if isinstance(fact, Started))
-
-    async def wait(self, order_id: UUID, wait_s: int) -> SagaView:
-        """The saga's view when it ended, or after the time, whichever comes first."""
-        deadline = datetime.now(UTC) + timedelta(seconds=wait_s)
-        await self.temporal.until_closed(saga_id_of(order_id), deadline)
-        return await self.view(order_id)
-
-    async def cancel(self, order_id: UUID) -> None:
-        """Asks Temporal to cancel the saga.
-
-        Raises:
-            SagaOver: it has ended.
-        """
-        saga_id = saga_id_of(order_id)
-        await self.temporal.cancel(saga_id, reason_for(await self._pending(saga_id)))
-
-    async def decide(self, order_id: UUID, decision: Decision, update_id: str) -> None:
-        """Brings an operator's decision to the saga. The same update id again is the same decision.
-
-        Raises:
-            SagaOver: it has ended.
-            DecisionTurnedDown: the decision makes no sense now.
-            NobodyAnswers: no worker took it in time.
-        """
-        saga_id, step = saga_id_of(order_id), self.definition.step(decision.step)
-        activities = {operation.name for operation in (step.action, step.undo) if operation}
-        attempts = [one.attempts for one in await self._pending(saga_id) if one.activity in activities]
-        recorded = RecordedDecision(**dict(decision), attempts_before=sum(attempts))
-        await self.temporal.decide(saga_id, recorded, update_id)
-
-    def links(self, order_id: UUID) -> Links:
-        path = f"/orders/{order_id}"
-        ui = self.settings.temporal_ui_url.rstrip("/")
-        return Links(
-            self=path,
-            history=f"{path}/history",
-            events=f"{path}/events",
-            temporal_ui=f"{ui}/namespaces/{self.settings.namespace}/workflows/{saga_id_of(order_id)}",
-        )
-
-    def _policy(self, order: Order) -> Policy:
-        policy = order.policy or self.settings.policy
-        if order.deadline_s is None:
-            return policy
-        return Policy.model_validate({**policy.model_dump(), "deadline_s": order.deadline_s})
-
-    async def _pending(self, saga_id: str) -> list[Pending]:
-        try:
-            return read_pending((await self.temporal.describe(saga_id)).pending_activities)
-        except SagaUnknown:
-            raise SagaOver(saga_id) from None
+            return await self._view_from_archive(id_)
+        return self.view_of(snapshot, id_)
 
     async def _is_forgotten(self, order_id: UUID, order: Order) -> bool:
         """Whether this very order was taken so long ago that Temporal has forgotten it.
@@ -169,28 +67,21 @@ class OrderSagas:
             stream = await self.services.stream(ORDER, str(order_id), timeout_s=self.settings.known_order_timeout_s)
         except ServiceUnreachable:
             return False
-        view = archived_view(order_id, stream, self.links(order_id)) if stream else None
+        view = archived_view(order_id, stream, self.links(order_id, order_id)) if stream else None
         if stream is None or view is None:
             return False
         try:
             await self.temporal.describe(view.saga_id)
         except SagaUnknown:
             if not is_same_order(order, stream):
-                raise key_reused(Order) from None
+                raise key_reused(self.noun) from None
             # An order that is still pending lost its saga before the end, with the engine's memory: it runs again.
             return view.status is not SagaStatus.TERMINATED
         return False
 
     async def _view_from_archive(self, order_id: UUID) -> SagaView:
         stream = await self.services.stream(ORDER, str(order_id))
-        view = archived_view(order_id, stream, self.links(order_id)) if stream else None
+        view = archived_view(order_id, stream, self.links(order_id, order_id)) if stream else None
         if view is None:
-            raise order_not_found(order_id)
+            raise not_found(self.noun, order_id)
         return view
-
-
-def _reported_problem(description: DescribeWorkflowExecutionResponse) -> str | None:
-    payload = description.workflow_execution_info.search_attributes.indexed_fields.get(_REPORTED_PROBLEMS)
-    if payload is None or b"WorkflowTaskFailed" not in payload.data:
-        return None
-    return "its workflow task keeps failing; Temporal's Web UI shows why"

@@ -66,11 +66,18 @@ class GatewayCapture(Read):
     amount_minor: int
 
 
+class GatewayRefund(Read):
+    key: str
+    amount_minor: int
+    """What was really paid back."""
+
+
 class Books(Read):
     """The payment gateway's books about one order."""
 
     holds: tuple[GatewayHold, ...] = ()
     captures: tuple[GatewayCapture, ...] = ()
+    refunds: tuple[GatewayRefund, ...] = ()
 
 
 _STREAM, _BOOKS, _ENACTED = TypeAdapter(Stream), TypeAdapter(Books), TypeAdapter(list[EnactedFault])

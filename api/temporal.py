@@ -36,13 +36,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.config import ApiSettings
-from api.order_in_words import customer_attribute_of, details_of, summary_of
+from api.order_in_words import customer_attribute_of
 from contracts.sagas import RecordedDecision, SagaStatus
 from contracts.wire import StepOutcome
 from workflows import names
 from workflows.converter import DATA_CONVERTER
-from workflows.order_commands import OrderSagaInput
 from workflows.policies import TASK_TIMEOUT
+from workflows.saga_input import SagaInput
 
 _UNREACHABLE = {
     RPCStatusCode.UNAVAILABLE,
@@ -109,12 +109,15 @@ class Temporal:
         )
         return cls(client, settings)
 
-    async def start(self, saga: OrderSagaInput, digest: str) -> bool:
-        """Starts the saga, unless it was started before. Says whether it was new."""
+    async def start(self, workflow: str, saga: SagaInput, *, digest: str, summary: str, details: str) -> bool:
+        """Starts the saga, unless it was started before. Says whether it was new.
+
+        `summary` and `details` are shown by the Web UI, as Markdown.
+        """
         async with self._reaching():
             try:
                 await self._client.start_workflow(
-                    names.ORDER_SAGA,
+                    workflow,
                     saga,
                     id=saga.saga_id,
                     task_queue=self._settings.task_queue,
@@ -122,13 +125,13 @@ class Temporal:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     # A duplicate must be noticed, so that another order under the same key is.
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    static_summary=summary_of(saga.order),
-                    static_details=details_of(saga.order),
+                    static_summary=summary,
+                    static_details=details,
                     memo={names.REQUEST_DIGEST: digest},
                     search_attributes=TypedSearchAttributes(
                         [
                             SearchAttributePair(names.SAGA_STATUS, SagaStatus.RUNNING),
-                            SearchAttributePair(names.CUSTOMER_ID, customer_attribute_of(saga.order)),
+                            SearchAttributePair(names.CUSTOMER_ID, customer_attribute_of(saga.ordered.customer_id)),
                         ]
                     ),
                 )

@@ -33,6 +33,18 @@ class ConfirmOrder(Command):
     pass
 
 
+class OpenReturn(Command):
+    pass
+
+
+class WithdrawReturn(Command):
+    pass
+
+
+class CloseReturn(Command):
+    pass
+
+
 class AuthorizePayment(Command):
     customer_id: Text
     amount_minor: AmountMinor
@@ -52,6 +64,14 @@ class AbandonCapture(Command):
     pass
 
 
+class RefundPayment(Command):
+    pass
+
+
+class AbandonRefund(Command):
+    pass
+
+
 class Units(Contract):
     sku: Sku
     quantity: Quantity
@@ -68,6 +88,18 @@ class CancelShipment(Command):
 
 
 class DispatchShipment(Command):
+    pass
+
+
+class RecallShipment(Command):
+    pass
+
+
+class CancelRecall(Command):
+    pass
+
+
+class ReceiveShipment(Command):
     pass
 
 

@@ -56,6 +56,18 @@ class OrderRejected(EventData):
     cause: Cause
 
 
+class ReturnOpened(EventData):
+    """The order is to be returned: its return saga alone may change it until that is closed or withdrawn."""
+
+
+class ReturnWithdrawn(EventData):
+    """The order is not returned after all; it is what it was before."""
+
+
+class OrderReturned(EventData):
+    """The order came back, and its price was paid back."""
+
+
 class PaymentAuthorized(EventData):
     """The payment gateway holds the amount for us."""
 
@@ -80,6 +92,13 @@ class PaymentCaptured(EventData):
     """The held amount was taken."""
 
     authorization: str
+
+
+class PaymentRefunded(EventData):
+    """An amount that had been taken was paid back."""
+
+    authorization: str
+    amount_minor: int
 
 
 class Unit(EventData):
@@ -112,6 +131,18 @@ class ShipmentDispatched(EventData):
     """The shipment has left the house."""
 
 
+class ShipmentRecalled(EventData):
+    """The shipment that had left the house is to come back."""
+
+
+class ShipmentRecallCancelled(EventData):
+    """The shipment stays with the customer after all."""
+
+
+class ShipmentReturned(EventData):
+    """The shipment came back; its units are back on the shelf."""
+
+
 class StockReceived(EventData):
     """New units came in."""
 
@@ -142,18 +173,29 @@ class StockDispatched(EventData):
     quantity: int
 
 
+class StockTakenBack(EventData):
+    """Units that had left the house for an order are back on the shelf."""
+
+    sku: str
+    quantity: int
+
+
 PUBLIC_EVENTS: Mapping[str, tuple[type[EventData], ...]] = {
-    "order": (OrderPlaced, OrderConfirmed, OrderRejected),
-    "payment": (PaymentAuthorized, PaymentVoided, PaymentExpired, PaymentCaptured),
+    "order": (OrderPlaced, OrderConfirmed, OrderRejected, ReturnOpened, ReturnWithdrawn, OrderReturned),
+    "payment": (PaymentAuthorized, PaymentVoided, PaymentExpired, PaymentCaptured, PaymentRefunded),
     "shipping": (
         ShipmentBooked,
         ShipmentBookingRefused,
         ShipmentCancelled,
         ShipmentDispatched,
+        ShipmentRecalled,
+        ShipmentRecallCancelled,
+        ShipmentReturned,
         StockReceived,
         StockBooked,
         StockReturned,
         StockDispatched,
+        StockTakenBack,
     ),
 }
 """Every public event, by the service that announces it."""

@@ -7,8 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from contracts.base import MAX_AMOUNT_MINOR, AmountMinor, Contract, Quantity, Sku, Text
 from contracts.currencies import Currency
-from contracts.faults import Faults
-from contracts.policy import Deadline, Policy
+from contracts.options import SagaOptions
 
 
 class Line(Contract):
@@ -42,7 +41,7 @@ class Carrier(StrEnum):
     """The shipping service accepts the booking; an event brings the carrier's answer later."""
 
 
-class Order(Contract):
+class Order(SagaOptions):
     """What to buy, how to pay, where to send it, and (for testing) which failures to inject."""
 
     model_config = ConfigDict(
@@ -72,11 +71,6 @@ class Order(Contract):
     shipping_address: Address
     carrier: Carrier = Carrier.AT_ONCE
     """Whether the carrier says at once whether it delivers there, or later, by an event for which the saga waits."""
-    faults: Faults = ()
-    deadline_s: Deadline | None = None
-    """How long the saga may take until its pivot, in seconds; the API's default where it is absent."""
-    policy: Policy | None = None
-    """For testing, as faults are: the saga's timeouts and retries, instead of those that the API is set to."""
 
     @property
     def total_minor(self) -> int:

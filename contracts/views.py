@@ -13,11 +13,13 @@ from contracts.sagas import Cause
 
 
 class OrderStatus(StrEnum):
-    """Of an order, which is not its saga's: pending until the saga confirms or rejects it."""
+    """Of an order, which is not its saga's: pending until the saga confirms or rejects it; a return
+    saga may come later."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
+    RETURNED = "returned"
 
 
 class ShipmentStatus(StrEnum):
@@ -25,6 +27,9 @@ class ShipmentStatus(StrEnum):
     BOOKED = "booked"
     CANCELLED = "cancelled"
     DISPATCHED = "dispatched"
+    RECALLED = "recalled"
+    """Dispatched, and to come back."""
+    RETURNED = "returned"
 
 
 class Transition(Contract):
@@ -50,6 +55,8 @@ class OrderView(Contract):
     captured_minor: int = 0
     voided_minor: int = 0
     expired_minor: int = 0
+    refunded_minor: int = 0
+    """Of what was captured."""
     shipment: ShipmentStatus = ShipmentStatus.NONE
     placed_at: datetime
     transitions: tuple[Transition, ...] = ()
@@ -84,7 +91,7 @@ class OrderEvents(Contract):
 
 
 class StockView(Contract):
-    """The stock of one SKU. Always: on hand + booked + dispatched = received."""
+    """The stock of one SKU. Always: on hand + booked + dispatched - taken back = received."""
 
     sku: str
     received: int = 0
@@ -93,10 +100,15 @@ class StockView(Contract):
     dispatched: int = 0
     returned: int = 0
     """Units that were booked and came back. They are on hand again."""
+    taken_back: int = 0
+    """Units that were dispatched and came back. They are on hand again, and still count as dispatched."""
 
 
 class MoneyView(Contract):
-    """All payments of one currency, in minor units. Always: authorized = captured + voided + expired + held."""
+    """All payments of one currency, in minor units.
+
+    Always: authorized = captured + voided + expired + held, and captured >= refunded.
+    """
 
     currency: str
     authorized_minor: int = 0
@@ -104,3 +116,5 @@ class MoneyView(Contract):
     voided_minor: int = 0
     expired_minor: int = 0
     held_minor: int = 0
+    refunded_minor: int = 0
+    """Of what was captured."""

@@ -15,6 +15,9 @@ SKU = "PROOF-1"
 """What all its orders order, so that a proof takes nobody's stock."""
 CUSTOMER = "the-proof"
 
+_ORDERED_WITHIN_S = 60
+"""Beside cases that kill workers even an order that everything is fine with may take a while."""
+
 Options = Mapping[str, Any]
 Start = Callable[[Doors, Options, str, int], Awaitable[SagaView]]
 """Starts a saga with options, under a key, and waits for its end at most so many seconds."""
@@ -51,4 +54,13 @@ async def _order(doors: Doors, options: Options, key: str, wait_s: int) -> SagaV
     return await doors.start("/orders", {**an_order(), **options}, key=key, wait_s=wait_s)
 
 
-SUBJECTS = {subject.name: subject for subject in (Subject("order", "/sagas/order", _order),)}
+async def _return(doors: Doors, options: Options, key: str, wait_s: int) -> SagaView:
+    """Of an order of its own, which went all the way."""
+    order = await doors.start("/orders", an_order(), key=f"{key}-order", wait_s=_ORDERED_WITHIN_S)
+    return await doors.start(f"/orders/{order.order_id}/return", options, key=key, wait_s=wait_s)
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (Subject("order", "/sagas/order", _order), Subject("return", "/sagas/return", _return))
+}

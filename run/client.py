@@ -20,9 +20,11 @@ from run.settings import Settings, load_settings
 from run.state import running_state
 
 _MAX_PAGES = 1000
+_RETURN = "return-"
 _MOMENT = "a moment such as 2026-10-01T09:30:00Z"
 
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `order` prints it.")]
+SagaId = Annotated[str, typer.Argument(help="The order's id, or a return's as `return` prints it: return-….")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as it came.")]
 
 
@@ -45,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(order_verbs, name="order")
     for verb in (orders, show, history, events, cancel, decide, audit):
         app.command()(verb)
+    app.command("return")(give_back)
     app.add_typer(stock_verbs, name="stock")
 
 
@@ -60,7 +63,7 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Place an order."""
-    _place(_read(file), key, wait, as_json=as_json)
+    _start("/orders", _read(file), key, wait, as_json=as_json)
 
 
 @order_verbs.command()
@@ -68,17 +71,17 @@ def again(order_id: OrderId, key: Key = None, wait: Wait = 0, as_json: AsJson = 
     """Place the same order again, with the same faults: a new order, and a saga that meets what the first one met."""
     with _api() as api:
         same = api.get(f"/orders/{order_id}/request").content
-    _place(same, key, wait, as_json=as_json)
+    _start("/orders", same, key, wait, as_json=as_json)
 
 
-def _place(order: bytes, key: str | None, wait: int, *, as_json: bool) -> None:
+def _start(path: str, body: bytes | None, key: str | None, wait: int, *, as_json: bool) -> None:
     key = key or str(uuid4())
     headers = {IDEMPOTENCY_KEY_HEADER: key, "Content-Type": "application/json"}
     if wait:
         headers["Prefer"] = f"wait={wait}"
     with _api() as api:
         hint = f"whether it was taken is unknown; ask again with --key {key}"
-        answer = api.post("/orders", content=order, headers=headers, wait_s=wait, hint=hint)
+        answer = api.post(path, content=body, headers=headers, wait_s=wait, hint=hint)
     pretty.saga(answer, as_json=as_json)
 
 
@@ -105,16 +108,21 @@ def orders(
         pretty.orders(api.get(f"/orders?{filters}"), as_json=as_json)
 
 
-def show(order_id: OrderId, as_json: AsJson = False) -> None:
-    """Show an order's saga: its status and its steps."""
-    with _api() as api:
-        pretty.saga(api.get(f"/orders/{order_id}"), as_json=as_json)
+def give_back(order_id: OrderId, key: Key = None, wait: Wait = 0, as_json: AsJson = False) -> None:
+    """Return an order, as a whole."""
+    _start(f"/orders/{order_id}/return", None, key, wait, as_json=as_json)
 
 
-def history(order_id: OrderId, as_json: AsJson = False) -> None:
-    """Tell what happened in an order's saga."""
+def show(saga_id: SagaId, as_json: AsJson = False) -> None:
+    """Show the saga of an order or a return: its status and its steps."""
     with _api() as api:
-        page = f"/orders/{order_id}/history"
+        pretty.saga(api.get(_path_of(saga_id)), as_json=as_json)
+
+
+def history(saga_id: SagaId, as_json: AsJson = False) -> None:
+    """Tell what happened in the saga of an order or a return."""
+    with _api() as api:
+        page = f"{_path_of(saga_id)}/history"
         for _ in range(_MAX_PAGES):
             answer = api.get(page)
             pretty.history(answer, as_json=as_json)
@@ -130,15 +138,15 @@ def events(order_id: OrderId, as_json: AsJson = False) -> None:
         pretty.events(api.get(f"/orders/{order_id}/events"), as_json=as_json)
 
 
-def cancel(order_id: OrderId) -> None:
-    """Ask for an order's cancellation."""
+def cancel(saga_id: SagaId) -> None:
+    """Ask for a saga's cancellation."""
     with _api() as api:
-        api.post(f"/orders/{order_id}/cancel")
-    pretty.line(f"Asked to cancel order {order_id}; ./amends show {order_id} tells what became of it.")
+        api.post(f"{_path_of(saga_id)}/cancel")
+    pretty.line(f"Asked to cancel {saga_id}; ./amends show {saga_id} tells what became of it.")
 
 
 def decide(
-    order_id: OrderId,
+    saga_id: SagaId,
     step: Annotated[str, typer.Argument(help="The step that is stuck.")],
     decision: DecisionKind,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the saga.")],
@@ -147,14 +155,14 @@ def decide(
     """Answer for a step that is stuck."""
     body = {"step": step, "decision": decision, "reason": reason, "without_faults": without_faults}
     with _api() as api:
-        api.post(f"/orders/{order_id}/decisions", json=body)
-    pretty.line(f"Decided: {decision} {step} of order {order_id}.")
+        api.post(f"{_path_of(saga_id)}/decisions", json=body)
+    pretty.line(f"Decided: {decision} {step} of {saga_id}.")
 
 
-def audit(order_id: OrderId, as_json: AsJson = False) -> None:
-    """Check an order against the invariants. Exit code 1 if one does not hold."""
+def audit(saga_id: SagaId, as_json: AsJson = False) -> None:
+    """Check an order or a return against the invariants. Exit code 1 if one does not hold."""
     with _api() as api:
-        answer = api.get(f"/orders/{order_id}/audit")
+        answer = api.get(f"{_path_of(saga_id)}/audit")
     pretty.audit(answer, as_json=as_json)
     if not answer.json()["clean"]:
         raise typer.Exit(1)
@@ -193,6 +201,10 @@ def receive_stock(settings: Settings, sku: str, quantity: int, key: str | None =
             headers={IDEMPOTENCY_KEY_HEADER: key},
             hint=f"whether it was taken is unknown; ask again with --key {key}",
         )
+
+
+def _path_of(saga_id: str) -> str:
+    return f"/returns/{saga_id.removeprefix(_RETURN)}" if saga_id.startswith(_RETURN) else f"/orders/{saga_id}"
 
 
 def api_url(settings: Settings) -> str:

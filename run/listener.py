@@ -10,7 +10,7 @@ from messaging.transports import EXCHANGE, Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.forwarder import Forwarder
 from services.kernel.database import Database
-from workflows.order_saga import ORDER_SAGA_DEFINITION
+from workflows.definitions import DEFINITIONS
 
 
 def create_app(
@@ -29,12 +29,12 @@ def create_app(
     async def deliver(page: Page) -> None:
         nonlocal listener
         if listener is None:
-            listener = Listener(ORDER_SAGA_DEFINITION, await Temporal.open(settings))
+            listener = Listener(DEFINITIONS, await Temporal.open(settings))
         await listener.deliver(page.events)
 
     return create_consumer_app(
         ConsumerProcess(
-            taker=Forwarder(NAME, services_followed(ORDER_SAGA_DEFINITION), database=database, deliver=deliver),
+            taker=Forwarder(NAME, services_followed(DEFINITIONS), database=database, deliver=deliver),
             database=database,
             transport=wired.transport,
             feeds=wired.feeds,

@@ -17,7 +17,7 @@ from contracts.views import OrderEvents
 _COLOUR = {
     "succeeded": "green", "completed": "green", "compensated": "yellow", "nothing_to_undo": "yellow", "refused": "red",
     "failed": "red", "stuck": "bold red", "forced": "magenta", "terminated": "magenta", "compensating": "yellow",
-    "unwinding": "yellow", "pending": "dim", "confirmed": "green", "rejected": "red",
+    "unwinding": "yellow", "pending": "dim", "confirmed": "green", "rejected": "red", "returned": "yellow",
 }  # fmt: skip
 # Where nobody looks at a window's edges, lines are not to be broken at 80 columns.
 _console = Console() if sys.stdout.isatty() else Console(width=240)
@@ -47,7 +47,8 @@ def saga(answer: httpx.Response, *, as_json: bool) -> None:
     view = SagaView.model_validate_json(answer.content)
     cause = f", because {view.cause}" if view.cause else ""
     cancel = f" (cancel: {view.cancel})" if view.cancel else ""
-    _console.print(f"order {view.order_id} {_coloured(view.status)}{cause}{cancel}", highlight=False)
+    what, id_ = ("return", view.saga_id) if view.saga_id.startswith("return-") else ("order", view.order_id)
+    _console.print(f"{what} {id_} {_coloured(view.status)}{cause}{cancel}", highlight=False)
     if view.failure:
         line(f"{view.failure.step}: {view.failure.code}: {view.failure.message}")
     if view.suspended:
@@ -62,7 +63,7 @@ def saga(answer: httpx.Response, *, as_json: bool) -> None:
     show(steps)
     line(view.links.temporal_ui)
     if view.status is SagaStatus.STUCK:
-        line(f"./amends decide {view.order_id} STEP retry|skip|give_up --reason WHY goes on with it")
+        line(f"./amends decide {id_} STEP retry|skip|give_up --reason WHY goes on with it")
 
 
 def orders(answer: httpx.Response, *, as_json: bool) -> None:
@@ -120,7 +121,7 @@ def stock(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
         _console.print_json(answer.text)
         return
-    columns = ("sku", "received", "on_hand", "booked", "dispatched")
+    columns = ("sku", "received", "on_hand", "booked", "dispatched", "taken_back")
     rows = table(*columns)
     for sku in answer.json():
         rows.add_row(*(escape(str(sku[column])) for column in columns))

@@ -15,6 +15,7 @@ from activities.service_client import ServiceClient
 from activities.shipping import ShippingActivities
 from workflows.converter import DATA_CONVERTER
 from workflows.order_saga import OrderSaga
+from workflows.return_saga import ReturnSaga
 
 PASSED_THROUGH = (
     "contracts",
@@ -23,9 +24,11 @@ PASSED_THROUGH = (
     "workflows.policies",
     "workflows.names",
     "workflows.order_commands",
+    "workflows.return_commands",
+    "workflows.saga_input",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
-WORKFLOWS = [OrderSaga]
+WORKFLOWS = [OrderSaga, ReturnSaga]
 """Every saga there is."""
 _GRACE = timedelta(seconds=10)
 
@@ -76,6 +79,14 @@ async def run_worker(
             sending.book_shipment,
             sending.cancel_shipment,
             sending.dispatch_shipment,
+            ordering.open_return,
+            ordering.withdraw_return,
+            ordering.close_return,
+            paying.refund_payment,
+            paying.abandon_refund,
+            sending.recall_shipment,
+            sending.cancel_recall,
+            sending.receive_shipment,
         ],
         workflow_runner=workflow_runner(),
         max_cached_workflows=max_cached_workflows,

@@ -5,6 +5,7 @@ from temporalio.common import SearchAttributeKey
 NAMESPACE = "amends"
 TASK_QUEUE = "sagas"
 ORDER_SAGA = "OrderSaga"
+RETURN_SAGA = "ReturnSaga"
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
 SAGA_CAUSE = SearchAttributeKey.for_keyword("SagaCause")
@@ -30,3 +31,11 @@ REQUEST_DIGEST = "request_digest"
 def saga_id_of(order_id: object) -> str:
     """The saga of an order, which is its workflow id."""
     return f"order-{order_id}"
+
+
+RETURN_PREFIX = "return-"
+
+
+def return_saga_id_of(return_id: object) -> str:
+    """The saga of a return, which is its workflow id."""
+    return f"{RETURN_PREFIX}{return_id}"

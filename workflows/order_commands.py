@@ -1,23 +1,30 @@
 """What an order saga asks of the services: each command, built from the saga's input alone."""
 
-from uuid import UUID
-
 from contracts import commands
-from contracts.base import Contract
 from contracts.orders import Order
-from contracts.policy import Policy
 from contracts.sagas import Cause
 from workflows.names import saga_id_of
+from workflows.saga_input import SagaInput
 
 
-class OrderSagaInput(Contract):
-    order_id: UUID
+class OrderSagaInput(SagaInput):
     order: Order
-    policy: Policy = Policy()
 
     @property
     def saga_id(self) -> str:
         return saga_id_of(self.order_id)
+
+    @property
+    def subject(self) -> str:
+        return "an order"
+
+    @property
+    def request(self) -> Order:
+        return self.order
+
+    @property
+    def ordered(self) -> Order:
+        return self.order
 
 
 def place_order(saga: OrderSagaInput) -> commands.PlaceOrder:

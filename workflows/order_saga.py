@@ -100,6 +100,7 @@ ORDER_SAGA_DEFINITION = SagaDefinition(
             ),
         ),
     ),
+    input=OrderSagaInput,
 )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.audit.service_events import Authorized, Moved, OfAuthorization, Placed, events_of, told
+from api.audit.service_events import Authorized, Moved, OfAuthorization, Placed, Refunded, events_of, told
 from api.services import BarrierEntry, Books, Stream
 from contracts.sagas import Residue, SagaStatus
+from workflows.names import RETURN_PREFIX
 
 FREED_BY = {"PaymentCaptured": "captured", "PaymentVoided": "voided", "PaymentExpired": "expired"}
 """What ends an authorization, and how."""
@@ -16,11 +17,16 @@ TAKEN_BACK = ("ShipmentBookingRefused", "ShipmentWithdrawn", "ShipmentCancelled"
 """With which it gives them back."""
 
 
+ENDED = (SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All that an audit of one order looks at."""
 
     order_id: str
+    saga_id: str
+    """Which saga of the order is held to what it promised."""
     status: SagaStatus
     """What the saga says it is. Nothing else is taken from it but the residue."""
     residue: tuple[Residue, ...] = ()
@@ -31,6 +37,13 @@ class Evidence:
     """By SKU, whole: other orders' events are in it too."""
     gateway: Books | None = None
     """The payment gateway's own books about the order."""
+    returns: Mapping[str, SagaStatus | None] = field(default_factory=dict)
+    """The other sagas that return the order, or wanted to, by what they said they were before anything was looked at;
+    None for one that nobody knows any more."""
+
+    @property
+    def returns_under_way(self) -> tuple[str, ...]:
+        return tuple(saga_id for saga_id, status in self.returns.items() if status not in (None, *ENDED))
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -50,6 +63,8 @@ class Money:
     captured: int = 0
     voided: int = 0
     expired: int = 0
+    refunded: int = 0
+    """Of what was captured."""
     astray: tuple[str, ...] = ()
     """Events about an authorization that there is not."""
 
@@ -93,7 +108,10 @@ def money_of(payment: Stream | None) -> Money:
         if authorization not in amounts:
             astray.append(f"{event.type} of {authorization}")
         sums[FREED_BY[event.type]] += amounts.get(authorization, 0)
-    return Money(authorized=sum(amounts.values()), astray=tuple(astray), **sums)
+    refunds = [told(event, Refunded) for event in events_of(payment, "PaymentRefunded")]
+    astray += [f"PaymentRefunded of {one.authorization}" for one in refunds if one.authorization not in amounts]
+    refunded = sum(refund.amount_minor for refund in refunds)
+    return Money(authorized=sum(amounts.values()), refunded=refunded, astray=tuple(astray), **sums)
 
 
 def moved(evidence: Evidence, sku: str, event_type: str) -> int:
@@ -117,6 +135,18 @@ def live_shipments(evidence: Evidence) -> int:
 
 def order_status(evidence: Evidence) -> str:
     """What the order's last event made of it."""
-    statuses = {"OrderPlaced": "pending", "OrderRejected": "rejected", "OrderConfirmed": "confirmed"}
+    statuses = {
+        "OrderPlaced": "pending",
+        "OrderRejected": "rejected",
+        "OrderConfirmed": "confirmed",
+        "OrderReturned": "returned",
+    }
     events = events_of(evidence.order, *statuses)
     return statuses[events[-1].type] if events else "never placed"
+
+
+def returns_in(evidence: Evidence) -> set[str]:
+    """All sagas that have asked anything of the services to return the order, whatever came of it."""
+    keys = [*(entry.key for entry in evidence.barrier), *(event.key for s in evidence.streams for event in s.events)]
+    sagas = {key.rpartition(":")[0] for key in keys if key}
+    return {saga_id for saga_id in sagas if saga_id.startswith(RETURN_PREFIX)}

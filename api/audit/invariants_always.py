@@ -16,6 +16,8 @@ _TAKES_BACK = {
     "ShipmentWithdrawn": "ShipmentRequested",
     "ShipmentCancelled": "ShipmentBooked",
     "StockReturned": "StockBooked",
+    "ReturnWithdrawn": "ReturnOpened",
+    "ShipmentRecallCancelled": "ShipmentRecalled",
 }
 """Each effect that takes another one back, under the same key."""
 _EFFECTS = {
@@ -25,14 +27,22 @@ _EFFECTS = {
     "OrderConfirmed",
     "ShipmentDispatched",
     "StockDispatched",
+    "PaymentRefunded",
+    "ShipmentReturned",
+    "StockTakenBack",
+    "OrderReturned",
 }
 _EFFECTS_OF_UNDO = {
     "RejectOrder": ("OrderPlaced",),
     "ReleasePayment": ("PaymentAuthorized",),
     "CancelShipment": TAKEN,
     "AbandonCapture": ("PaymentCaptured",),
+    "WithdrawReturn": ("ReturnOpened",),
+    "CancelRecall": ("ShipmentRecalled",),
+    "AbandonRefund": ("PaymentRefunded",),
 }
 """The effects that each compensation takes back, or each fence keeps from happening; any of them will do."""
+_MOVES = ("StockReceived", "StockBooked", "StockReturned", "StockDispatched", "StockTakenBack")
 _ANSWERS = {"CancelShipment": ("ShipmentBookingRefused",)}
 """What else must not come any more: an answer to what was taken back."""
 _TOMBSTONES = {Outcome.NOTHING_TO_UNDO.value, Outcome.FENCED.value}
@@ -105,18 +115,35 @@ def money_adds_up(evidence: Evidence) -> Verdict:
     return verdict("authorized money is captured, voided, expired or held", wrong, line)
 
 
+def refunds_are_covered(evidence: Evidence) -> Verdict:
+    money = money_of(evidence.payment)
+    line = f"refunded {money.refunded} of {money.captured} captured"
+    wrong = [line] if money.refunded > money.captured else []
+    stated = ((evidence.payment and evidence.payment.state) or {}).get("refunded_minor", 0)
+    wrong += [f"{line}, but the service says {stated}"] if stated != money.refunded else []
+    return verdict("no more is refunded than was captured", wrong, line)
+
+
 def stock_adds_up(evidence: Evidence) -> Verdict:
     wrong, seen = [], []
     for sku, stream in evidence.stock.items():
-        received, booked, returned, dispatched = (
-            sum(told(event, Moved).quantity for event in events_of(stream, event_type))
-            for event_type in ("StockReceived", "StockBooked", "StockReturned", "StockDispatched")
+        received, booked, returned, dispatched, taken_back = (
+            sum(told(event, Moved).quantity for event in events_of(stream, event_type)) for event_type in _MOVES
         )
-        on_hand, still_booked = received - booked + returned, booked - returned - dispatched
-        line = f"{sku}: received {received} = on hand {on_hand} + booked {still_booked} + dispatched {dispatched}"
-        sums = {"received": received, "on_hand": on_hand, "booked": still_booked, "dispatched": dispatched}
+        on_hand, still_booked = received - booked + returned + taken_back, booked - returned - dispatched
+        line = (
+            f"{sku}: received {received} = on hand {on_hand} + booked {still_booked} + dispatched {dispatched}"
+            f" - taken back {taken_back}"
+        )
+        sums = {
+            "received": received,
+            "on_hand": on_hand,
+            "booked": still_booked,
+            "dispatched": dispatched,
+            "taken_back": taken_back,
+        }
         wrong += [f"{line}, but the service says {stated}" for stated in _stated_otherwise(stream, sums)]
-        if min((on_hand, still_booked, *_on_hand_over_time(stream))) < 0:
+        if min((on_hand, still_booked, dispatched - taken_back, *_on_hand_over_time(stream))) < 0:
             wrong.append(f"{line}, and something was negative")
         seen.append(line)
     return verdict("stock adds up and is never negative", wrong, *(seen or ["no stock was touched"]))
@@ -167,7 +194,7 @@ def _lapsed(evidence: Evidence, key: str) -> bool:
 
 
 def _on_hand_over_time(stream: Stream) -> Iterator[int]:
-    signs = {"StockReceived": 1, "StockReturned": 1, "StockBooked": -1}
+    signs = {"StockReceived": 1, "StockReturned": 1, "StockTakenBack": 1, "StockBooked": -1}
     on_hand = 0
     for event in events_of(stream, *signs):
         on_hand += signs[event.type] * told(event, Moved).quantity

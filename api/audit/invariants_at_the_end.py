@@ -1,4 +1,4 @@
-"""The invariants of how a saga ended: what completed, compensated and forced must mean in the services. Pure."""
+"""What an order saga promises at its end: all is done, or nothing is left. And the gateway's books. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,11 +14,12 @@ from api.audit.evidence import (
     order_status,
     placed_order,
 )
-from api.audit.service_events import Authorized, Booked, events_of, told
+from api.audit.promises import Promise
+from api.audit.service_events import Authorized, Booked, Refunded, events_of, told
 from api.audit.verdicts import Verdict, verdict
 from api.services import GatewayHold
 from contracts.faults import Phase
-from contracts.sagas import Residue
+from contracts.sagas import Residue, SagaStatus
 
 NOT_HELD = "no authorization is live"
 DISPATCHED = "the shipment is dispatched, exactly once"
@@ -27,15 +28,7 @@ CONFIRMED = "the order is confirmed, exactly once"
 NOT_SHIPPED = "no shipment is live"
 RETURNED = "the stock is as before"
 REJECTED = "the order is rejected or was never placed"
-
-_EXPLAINS = {
-    Residue(step="confirm_order", phase=Phase.ACTION): {CONFIRMED},
-    Residue(step="dispatch_shipment", phase=Phase.ACTION): {DISPATCHED, LEFT},
-    Residue(step="place_order", phase=Phase.COMPENSATION): {REJECTED},
-    Residue(step="authorize_payment", phase=Phase.COMPENSATION): {NOT_HELD},
-    Residue(step="book_shipment", phase=Phase.COMPENSATION): {NOT_SHIPPED, RETURNED},
-}
-"""What cannot hold if an operation was skipped and had no effect. The pivot cannot be skipped."""
+PAID_BACK = "a return has refunded exactly what it took back"
 
 
 def completed(evidence: Evidence) -> Iterator[Verdict]:
@@ -73,6 +66,8 @@ def completed(evidence: Evidence) -> Iterator[Verdict]:
     line = f"rejected {rejections} times"
     yield verdict("the order was never rejected", [line] if rejections else [], line)
 
+    yield _what_came_back_is_paid_back(evidence, ordered)
+
 
 def compensated(evidence: Evidence) -> Iterator[Verdict]:
     line = f"captured {money_of(evidence.payment).captured}"
@@ -101,20 +96,17 @@ def compensated(evidence: Evidence) -> Iterator[Verdict]:
     yield verdict("the order was never confirmed", [line] if confirmations else [], line)
 
 
-def forced(evidence: Evidence) -> Iterator[Verdict]:
-    """All that holds for a saga that ended the same way without a skip, but for what the skipped operations left."""
-    yield _residue_is_listed(evidence)
-    explained_by = {
-        invariant: residue
-        for residue in set(evidence.residue) & set(_residue_found(evidence))
-        for invariant in _EXPLAINS.get(residue, ())
-    }
-    for judged in completed(evidence) if _went_forward(evidence) else compensated(evidence):
-        residue = explained_by.get(judged.invariant)
-        if judged.holds or residue is None:
-            yield judged
-        else:
-            yield verdict(f"{judged.invariant}, but for {_named(residue)}", [], *judged.evidence)
+def _what_came_back_is_paid_back(evidence: Evidence, ordered: Counter[str]) -> Verdict:
+    """What a return has left half done it is held to by its own audit."""
+    money = money_of(evidence.payment)
+    taken = {sku: units for sku in evidence.stock if (units := moved(evidence, sku, "StockTakenBack"))}
+    line = f"refunded {money.refunded} of {money.captured}, took back {taken}"
+    if evidence.returns_under_way:
+        return verdict(PAID_BACK, [], line, f"{', '.join(evidence.returns_under_way)} is under way")
+    if SagaStatus.FORCED in evidence.returns.values():
+        return verdict(PAID_BACK, [], line, "a return ended forced, with a residue")
+    nothing, all_of_it = not taken and not money.refunded, taken == ordered and money.refunded == money.captured
+    return verdict(PAID_BACK, [] if nothing or all_of_it else [line], line)
 
 
 def _nothing_held(evidence: Evidence) -> Verdict:
@@ -123,49 +115,34 @@ def _nothing_held(evidence: Evidence) -> Verdict:
     return verdict(NOT_HELD, [line] if live else [], line)
 
 
-def _residue_is_listed(evidence: Evidence) -> Verdict:
-    """What is listed may turn out smaller than listed: an operator gives up on an effect that is not known."""
-    listed, found = set(evidence.residue), set(_residue_found(evidence))
-    unlisted = [f"{_named(residue)} is left, and not listed" for residue in found - listed]
-    seen = [f"{_named(residue)} is listed, and {'is' if residue in found else 'is not'} left" for residue in listed]
-    return verdict("nothing is left beyond the residue listed", unlisted, *seen)
-
-
-def all_or_nothing(evidence: Evidence) -> Verdict:
-    """A saga that was ended from outside promises nothing; this tells whether somebody has to clean up after it."""
-    broken = [
-        [one.invariant for one in judged if not one.holds] for judged in (compensated(evidence), completed(evidence))
-    ]
-    wrong = [f"not so: {invariant}" for invariant in min(broken, key=len)] if all(broken) else []
-    return verdict("ended from outside, yet nothing is half done", wrong, "all is done, or nothing is left")
-
-
 def gateway_agrees(evidence: Evidence) -> Verdict:
     ours = {key: hold for key, hold in holds_of(evidence.payment).items() if hold[1]}
     theirs = {hold.key: (hold.state, hold.amount_minor) for hold in _holds_at_gateway(evidence) if hold.amount_minor}
     captured = money_of(evidence.payment).captured
     captured_there = sum(capture.amount_minor for capture in evidence.gateway.captures) if evidence.gateway else 0
-    line = f"holds: ours {ours}, theirs {theirs}; captured: ours {captured}, theirs {captured_there}"
+    refunds, refunds_there = _refunds(evidence)
+    line = (
+        f"holds: ours {ours}, theirs {theirs}; captured: ours {captured}, theirs {captured_there};"
+        f" refunds: ours {refunds}, theirs {refunds_there}"
+    )
+    # While a return is under way, the gateway may know of a refund that the service is just about to write down.
     right = ours == theirs and captured == captured_there
+    right = right and (refunds == refunds_there or bool(evidence.returns_under_way))
     return verdict("the gateway's books agree with ours", [] if right else [line], line)
+
+
+def _refunds(evidence: Evidence) -> tuple[dict[str | None, int], dict[str | None, int]]:
+    """Ours and the gateway's, by the key with which each was asked for."""
+    ours = events_of(evidence.payment, "PaymentRefunded")
+    theirs = evidence.gateway.refunds if evidence.gateway else ()
+    return (
+        {event.key: told(event, Refunded).amount_minor for event in ours},
+        {refund.key: refund.amount_minor for refund in theirs if refund.amount_minor},
+    )
 
 
 def _holds_at_gateway(evidence: Evidence) -> tuple[GatewayHold, ...]:
     return evidence.gateway.holds if evidence.gateway else ()
-
-
-def _went_forward(evidence: Evidence) -> bool:
-    """Actions are skipped only behind the pivot, compensations only when the saga is unwinding."""
-    return any(residue.phase is Phase.ACTION for residue in evidence.residue)
-
-
-def _residue_found(evidence: Evidence) -> Iterator[Residue]:
-    """Which operations look as if they had been skipped: exactly what that leaves, not something half done."""
-    if _went_forward(evidence):
-        phase, found = Phase.ACTION, _missing_of_completed(evidence)
-    else:
-        phase, found = Phase.COMPENSATION, _left_of_compensated(evidence)
-    yield from (Residue(step=step, phase=phase) for step, is_found in found.items() if is_found)
 
 
 def _missing_of_completed(evidence: Evidence) -> dict[str, bool]:
@@ -194,5 +171,16 @@ def _is_as_booked(evidence: Evidence) -> bool:
     return taken == booked and not gone and not events_of(evidence.shipping, "ShipmentDispatched")
 
 
-def _named(residue: Residue) -> str:
-    return f"{residue.step} ({residue.phase})"
+ORDER_PROMISE = Promise(
+    completed,
+    compensated,
+    {
+        Residue(step="confirm_order", phase=Phase.ACTION): {CONFIRMED},
+        Residue(step="dispatch_shipment", phase=Phase.ACTION): {DISPATCHED, LEFT},
+        Residue(step="place_order", phase=Phase.COMPENSATION): {REJECTED},
+        Residue(step="authorize_payment", phase=Phase.COMPENSATION): {NOT_HELD},
+        Residue(step="book_shipment", phase=Phase.COMPENSATION): {NOT_SHIPPED, RETURNED},
+    },
+    _missing_of_completed,
+    _left_of_compensated,
+)

@@ -1,4 +1,4 @@
-"""Whether the invariants hold for one order: a pure function from what the services recorded to verdicts.
+"""Whether the invariants hold for one saga: a pure function from what the services recorded to verdicts.
 
 Guarantees:
 - It looks at the services' own logs. Of the saga it takes only what it claims to have ended as, to hold it to that.
@@ -9,19 +9,20 @@ Guarantees:
 from collections.abc import Iterator
 from uuid import UUID
 
-from api.audit import invariants_always, invariants_at_the_end
+from api.audit import invariants_always, invariants_at_the_end, promises
 from api.audit.evidence import Evidence
+from api.audit.promises import Promise
 from api.audit.verdicts import Audit, Verdict
 from contracts.sagas import SagaStatus
 
 
-def audit(evidence: Evidence) -> Audit:
-    """Judges one order by the invariants of what its saga ended as, and by those that always hold.
+def audit(evidence: Evidence, promise: Promise = invariants_at_the_end.ORDER_PROMISE) -> Audit:
+    """Judges one saga by what its kind promises for what it ended as, and its order by what always holds.
 
     Raises:
         UnreadableEvent: a service's event does not say what it must.
     """
-    verdicts = (*_at_any_moment(evidence), *_at_the_end(evidence))
+    verdicts = (*_at_any_moment(evidence), *_at_the_end(evidence, promise))
     return Audit(
         order_id=UUID(evidence.order_id),
         status=evidence.status,
@@ -35,19 +36,20 @@ def _at_any_moment(evidence: Evidence) -> Iterator[Verdict]:
     yield invariants_always.compensations_have_their_action(evidence)
     yield invariants_always.nothing_after_a_tombstone(evidence)
     yield invariants_always.money_adds_up(evidence)
+    yield invariants_always.refunds_are_covered(evidence)
     yield invariants_always.stock_adds_up(evidence)
 
 
-def _at_the_end(evidence: Evidence) -> Iterator[Verdict]:
+def _at_the_end(evidence: Evidence, promise: Promise) -> Iterator[Verdict]:
     match evidence.status:
         case SagaStatus.COMPLETED:
-            yield from invariants_at_the_end.completed(evidence)
+            yield from promise.completed(evidence)
         case SagaStatus.COMPENSATED:
-            yield from invariants_at_the_end.compensated(evidence)
+            yield from promise.compensated(evidence)
         case SagaStatus.FORCED:
-            yield from invariants_at_the_end.forced(evidence)
+            yield from promises.forced(evidence, promise)
         case SagaStatus.TERMINATED:
-            yield invariants_at_the_end.all_or_nothing(evidence)
+            yield promises.all_or_nothing(evidence, promise)
         case _:
             # On the way, the gateway may know what the service is just about to write down.
             return

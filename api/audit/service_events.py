@@ -77,5 +77,10 @@ class Authorized(Read):
     currency: str
 
 
+class Refunded(Read):
+    authorization: str
+    amount_minor: int
+
+
 class OfAuthorization(Read):
     authorization: str

@@ -3,75 +3,84 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
 from api.idempotency import key_reused, update_id_of
-from api.order_sagas import ENDED, OrderSagas
+from api.sagas import ENDED, Sagas
 from api.temporal import DecisionTurnedDown, NobodyAnswers, SagaOver
 from api.view.facts import Decided, Fact
-from api.web.problem_codes import documented
+from api.web.kinds import Addressed, Kind, for_each_kind
 from api.web.problems import ApiProblem, unavailable
-from api.web.requests import KEY_HEADER, KEY_PARAMETER, OrderId, Sagas, documented_body, key_of, read_body
+from api.web.requests import KEY_HEADER, KEY_PARAMETER, documented_body, key_of, read_body
 from contracts.sagas import CancelState, Cause, Decision, SagaView, StepState
 
-router = APIRouter(tags=["orders"])
+
+def routes_of(kind: Kind) -> APIRouter:
+    router = APIRouter(tags=kind.tags)
+
+    @router.post(
+        f"{kind.path}/cancel",
+        status_code=HTTPStatus.ACCEPTED,
+        responses=kind.documented("TOO_LATE", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
+    )
+    async def cancel_saga(one: Annotated[Addressed, Depends(kind.named())]) -> SagaView:
+        """Ask for a saga to be cancelled. Asking again changes nothing.
+
+        After the pivot it is too late, and so it is when the saga unwinds already, for another cause. The answer's
+        `cancel` says how far it got. The last word is the pivot's: `requested` may still become `too_late`.
+        """
+        return await _cancel(one.sagas, one.id)
+
+    @router.post(
+        f"{kind.path}/decisions",
+        status_code=HTTPStatus.ACCEPTED,
+        responses={
+            202: {"model": SagaView, "description": "The saga has taken the decision", "headers": KEY_HEADER},
+            **kind.documented(
+                "MALFORMED_JSON",
+                "DECISION_NOT_POSSIBLE",
+                "NOT_JSON",
+                "MALFORMED",
+                "KEY_REUSED",
+                "UNKNOWN_STEP",
+                "TEMPORAL_UNAVAILABLE",
+                "SERVICE_UNAVAILABLE",
+                "NO_WORKER",
+            ),
+        },
+        openapi_extra={**documented_body(Decision), "parameters": [KEY_PARAMETER]},
+    )
+    async def decide(one: Annotated[Addressed, Depends(kind.named())], request: Request) -> SagaView:
+        """Bring an operator's decision about a stuck step. Needs a worker, because the saga itself takes it."""
+        decision = await read_body(request, Decision)
+        return await _decide(one.sagas, one.id, decision, update_id_of(one.id, key_of(request)[0]))
+
+    return router
 
 
-@router.post(
-    "/orders/{order_id}/cancel",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=documented("ORDER_NOT_FOUND", "TOO_LATE", "TEMPORAL_UNAVAILABLE", "SERVICE_UNAVAILABLE"),
-)
-async def cancel_order(order_id: OrderId, sagas: Sagas) -> SagaView:
-    """Ask for an order to be cancelled. Asking again changes nothing.
-
-    After the pivot it is too late, and so it is when the saga unwinds already, for another cause. The answer's `cancel`
-    says how far it got. The last word is the pivot's: `requested` may still become `too_late`.
-    """
-    view = await sagas.view(order_id)
+async def _cancel(sagas: Sagas, id_: UUID) -> SagaView:
+    view = await sagas.view(id_)
     if view.cancel is not CancelState.EFFECTIVE and not _is_too_late(sagas, view):
         # It may have ended in between; what it ended as is seen below.
         with suppress(SagaOver):
-            await sagas.cancel(order_id)
-        view = await sagas.view(order_id)
+            await sagas.cancel(id_)
+        view = await sagas.view(id_)
     if view.cancel is not CancelState.EFFECTIVE and _is_too_late(sagas, view):
-        raise ApiProblem(HTTPStatus.CONFLICT, "TOO_LATE", _why_too_late(view))
+        raise ApiProblem(HTTPStatus.CONFLICT, "TOO_LATE", _why_too_late(sagas, view))
     return view
 
 
-@router.post(
-    "/orders/{order_id}/decisions",
-    status_code=HTTPStatus.ACCEPTED,
-    responses={
-        202: {"model": SagaView, "description": "The saga has taken the decision", "headers": KEY_HEADER},
-        **documented(
-            "MALFORMED_JSON",
-            "ORDER_NOT_FOUND",
-            "DECISION_NOT_POSSIBLE",
-            "NOT_JSON",
-            "MALFORMED",
-            "KEY_REUSED",
-            "UNKNOWN_STEP",
-            "TEMPORAL_UNAVAILABLE",
-            "SERVICE_UNAVAILABLE",
-            "NO_WORKER",
-        ),
-    },
-    openapi_extra={**documented_body(Decision), "parameters": [KEY_PARAMETER]},
-)
-async def decide(order_id: OrderId, request: Request, sagas: Sagas) -> SagaView:
-    """Bring an operator's decision about a stuck step. Needs a worker, because the saga itself takes it."""
-    decision = await read_body(request, Decision)
-    update_id = update_id_of(order_id, key_of(request)[0])
+async def _decide(sagas: Sagas, id_: UUID, decision: Decision, update_id: str) -> SagaView:
     if decision.step not in {step.name for step in sagas.definition.steps}:
-        raise ApiProblem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "UNKNOWN_STEP", "step: the saga has no such step; see /sagas/order"
-        )
-    if _was_taken(sagas.facts_of(await sagas.snapshot(order_id)), decision, update_id):
-        return await sagas.view(order_id)
+        detail = f"step: the saga has no such step; see /sagas/{sagas.noun}"
+        raise ApiProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "UNKNOWN_STEP", detail)
+    if _was_taken(sagas.facts_of(await sagas.snapshot(id_)), decision, update_id):
+        return await sagas.view(id_)
     try:
-        await sagas.decide(order_id, decision, update_id)
+        await sagas.decide(id_, decision, update_id)
     except SagaOver:
         raise _not_possible("the saga has ended, so there is nothing to decide") from None
     except DecisionTurnedDown as turned_down:
@@ -82,7 +91,7 @@ async def decide(order_id: OrderId, request: Request, sagas: Sagas) -> SagaView:
             "no worker took the decision in time; it may still be taken, so ask again with the same Idempotency-Key",
             sagas.settings.retry_after_s,
         ) from None
-    return await sagas.view(order_id)
+    return await sagas.view(id_)
 
 
 def _was_taken(facts: Iterable[Fact], decision: Decision, update_id: str) -> bool:
@@ -90,7 +99,7 @@ def _was_taken(facts: Iterable[Fact], decision: Decision, update_id: str) -> boo
     for fact in facts:
         if isinstance(fact, Decided) and fact.update_id == update_id:
             if fact.decision.model_dump(exclude={"attempts_before"}) != decision.model_dump():
-                raise key_reused(Decision)
+                raise key_reused("decision")
             return True
     return False
 
@@ -99,7 +108,7 @@ def _not_possible(detail: str) -> ApiProblem:
     return ApiProblem(HTTPStatus.CONFLICT, "DECISION_NOT_POSSIBLE", detail)
 
 
-def _is_too_late(sagas: OrderSagas, view: SagaView) -> bool:
+def _is_too_late(sagas: Sagas, view: SagaView) -> bool:
     pivot = sagas.definition.pivot
     happened = pivot is not None and any(
         step.name == pivot.name and step.state is StepState.SUCCEEDED for step in view.steps
@@ -108,9 +117,13 @@ def _is_too_late(sagas: OrderSagas, view: SagaView) -> bool:
     return (turned and view.cause is not Cause.CANCELLED) or happened
 
 
-def _why_too_late(view: SagaView) -> str:
+def _why_too_late(sagas: Sagas, view: SagaView) -> str:
     if view.status in ENDED:
         return f"the saga has ended {view.status}"
     if view.cause is not None and view.cause is not Cause.CANCELLED:
         return f"the saga has turned already, its cause is {view.cause}"
-    return "the payment is captured, so the saga only goes forward now"
+    pivot = sagas.definition.pivot
+    return f"{pivot.name if pivot else 'its pivot'} has happened, so the saga only goes forward now"
+
+
+router = for_each_kind(routes_of)

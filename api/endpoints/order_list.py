@@ -64,6 +64,8 @@ async def list_orders(query: Annotated[ListQuery, Query()], sagas: Sagas, views:
     except UnknownCursor:
         raise malformed_parameter("after", "it goes on from no page; follow `next` as it is") from None
     return OrderList(
-        orders=tuple(ListedOrder(**dict(order), links=sagas.links(order.order_id)) for order in page.orders),
+        orders=tuple(
+            ListedOrder(**dict(order), links=sagas.links(order.order_id, order.order_id)) for order in page.orders
+        ),
         next=f"{PATH}?{urlencode(params | {'after': page.next})}" if page.next else None,
     )

@@ -9,11 +9,11 @@ from typing import Any
 from contracts.faults import Phase
 from contracts.sagas import RecordedDecision, SagaStatus
 from contracts.wire import Outcome
-from workflows.order_commands import OrderSagaInput
+from workflows.saga_input import SagaInput
 
 
 class UnreadableHistory(ValueError):
-    """The history is not one of an order saga."""
+    """The history is not one of such a saga."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +49,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Started(Fact):
-    saga: OrderSagaInput
+    saga: SagaInput
 
 
 @dataclass(frozen=True, slots=True)

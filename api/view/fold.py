@@ -29,8 +29,8 @@ from contracts.sagas import (
 )
 from contracts.wire import Outcome
 from workflows.names import FAILED_STEP, FAILURE_CODE, SAGA_CAUSE, SAGA_STATUS
-from workflows.order_commands import OrderSagaInput
 from workflows.saga.definition import SagaDefinition, Step
+from workflows.saga_input import SagaInput
 
 
 def fold(
@@ -64,7 +64,7 @@ def fold(
 @dataclass(slots=True)
 class _State:
     definition: SagaDefinition
-    saga: OrderSagaInput | None = None
+    saga: SagaInput | None = None
     started_at: datetime | None = None
     cancel_asked: bool = False
     suspended: str | None = None
@@ -128,8 +128,8 @@ class _State:
             status=status,
             cause=cause,
             cancel=self._cancel(cause),
-            total_minor=self.saga.order.total_minor,
-            currency=self.saga.order.currency,
+            total_minor=self.saga.ordered.total_minor,
+            currency=self.saga.ordered.currency,
             failure=self._failure(),
             residue=self._residue(),
             steps=tuple(self._step(step, status) for step in self.definition.steps),

@@ -14,7 +14,7 @@ from workflows.saga.definition import SagaDefinition
 _BECAUSE = {
     Cause.REFUSED: "a step was refused",
     Cause.FAILED: "a step failed for good",
-    Cause.CANCELLED: "the order was cancelled",
+    Cause.CANCELLED: "it was cancelled",
     Cause.DEADLINE: "the deadline passed",
 }
 _ENDS = {
@@ -44,10 +44,9 @@ class _Teller:
     def entry(self, fact: Fact) -> HistoryEntry | None:
         match fact:
             case facts.Started(saga=saga):
-                order = saga.order
-                total = amount(order.total_minor, order.currency)
-                detail = f"{len(order.faults)} faults are to be injected" if order.faults else None
-                return _entry(fact, f"The saga of an order over {total} started.", detail=detail)
+                total, faults = amount(saga.ordered.total_minor, saga.ordered.currency), saga.request.faults
+                detail = f"{len(faults)} faults are to be injected" if faults else None
+                return _entry(fact, f"The saga of {saga.subject} over {total} started.", detail=detail)
             case facts.FastAttempt(half=half, answer=answer):
                 return self._settled(fact, half, answer, path="fast", attempt=1)
             case facts.Scheduled(half=half) if half in self._accepted:

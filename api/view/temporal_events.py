@@ -43,8 +43,8 @@ from contracts.faults import Phase
 from contracts.sagas import RecordedDecision, SagaStatus
 from contracts.wire import ALREADY_COMPENSATED, Outcome, Reply, StepOutcome
 from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED, STEP_OUTCOME
-from workflows.order_commands import OrderSagaInput
 from workflows.saga.definition import SagaDefinition
+from workflows.saga_input import SagaInput
 
 LOCAL_ACTIVITY = "core_local_activity"
 _INNOCENT = {
@@ -61,7 +61,7 @@ def read_facts(events: Iterable[HistoryEvent], definition: SagaDefinition) -> li
     """The facts in the events, in their order.
 
     Raises:
-        UnreadableHistory: the first event does not carry an order saga's input.
+        UnreadableHistory: the first event does not carry such a saga's input.
     """
     return list(_Reader(definition).read(events))
 
@@ -87,6 +87,7 @@ def read_pending(activities: Iterable[PendingActivityInfo]) -> list[Pending]:
 
 class _Reader:
     def __init__(self, definition: SagaDefinition) -> None:
+        self._definition = definition
         self._halves: dict[str, tuple[Half, tuple[str, ...]]] = {}
         for step in definition.steps:
             self._halves[step.action.name] = Half(step.name, Phase.ACTION), step.action.refusals
@@ -105,7 +106,7 @@ class _Reader:
     def _fact(self, event: HistoryEvent, at_id: int, at: datetime) -> Fact | None:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                return Started(at_id, at, _input(event))
+                return Started(at_id, at, _input(event, self._definition))
             case EventType.EVENT_TYPE_MARKER_RECORDED:
                 return self._fast(event, at_id, at)
             case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
@@ -230,12 +231,15 @@ def _failure_text(failure: Failure) -> str:
     return failure.message
 
 
-def _input(event: HistoryEvent) -> OrderSagaInput:
+def _input(event: HistoryEvent, definition: SagaDefinition) -> SagaInput:
     payloads = event.workflow_execution_started_event_attributes.input.payloads
     try:
-        return OrderSagaInput.model_validate_json(payloads[0].data)
+        saga = definition.input.model_validate_json(payloads[0].data)
     except (IndexError, ValidationError) as error:
-        raise UnreadableHistory("the workflow was not started with an order saga's input") from error
+        raise UnreadableHistory(f"the workflow was not started with the input of a {definition.name}") from error
+    if not isinstance(saga, SagaInput):
+        raise UnreadableHistory(f"the input of a {definition.name} does not tell what it is about")
+    return saga
 
 
 def _done(payloads: Iterable[Payload]) -> Answer:

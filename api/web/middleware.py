@@ -17,7 +17,7 @@ from contracts.wire import IDEMPOTENCY_KEY_HEADER
 
 _log = structlog.get_logger(__name__)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_KEYED = re.compile(r"/orders|/orders/[^/]+/decisions")
+_KEYED = re.compile(r"/orders|/orders/[^/]+/return|/[^/]+/[^/]+/decisions")
 """The calls that take an idempotency key."""
 KEY = "idempotency_key"
 KEY_GIVEN = "idempotency_key_given"

@@ -10,6 +10,7 @@ from api.web.openapi_examples import add_examples
 from api.web.problem_codes import documented
 from api.web.requests import KEY_HEADER
 from contracts.orders import Order
+from contracts.returns import Return
 from contracts.sagas import Decision
 from contracts.wire import IDEMPOTENCY_KEY_HEADER, Problem
 
@@ -21,7 +22,7 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     # Bodies are parsed by us and problems are no response models, so FastAPI has seen neither.
     _, unseen = models_json_schema(
-        [(Order, "validation"), (Decision, "validation"), (Problem, "serialization")],
+        [(Order, "validation"), (Return, "validation"), (Decision, "validation"), (Problem, "serialization")],
         ref_template="#/components/schemas/{model}",
     )
     schemas = document["components"]["schemas"]

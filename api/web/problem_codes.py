@@ -13,11 +13,16 @@ _EXAMPLES: dict[str, tuple[HTTPStatus, str]] = {
         "this system does not inject faults; leave `faults` out, or enable fault injection in its settings",
     ),
     "ORDER_NOT_FOUND": (HTTPStatus.NOT_FOUND, "there is no order 0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52"),
+    "RETURN_NOT_FOUND": (HTTPStatus.NOT_FOUND, "there is no return 7d0ad6a5-58a8-5a3c-8a6e-0d4a8f9c0f11"),
     "SKU_NOT_FOUND": (
         HTTPStatus.NOT_FOUND,
         "the read model knows no SKU BOOK-9, or not yet: it is a moment behind",
     ),
-    "TOO_LATE": (HTTPStatus.CONFLICT, "the payment is captured, so the saga only goes forward now"),
+    "TOO_LATE": (HTTPStatus.CONFLICT, "capture_payment has happened, so the saga only goes forward now"),
+    "ORDER_NOT_PLACED": (
+        HTTPStatus.CONFLICT,
+        "order 0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52 is not placed, or not yet, so there is nothing to return",
+    ),
     "DECISION_NOT_POSSIBLE": (
         HTTPStatus.CONFLICT,
         "step book_shipment is not stuck, so there is nothing to decide",

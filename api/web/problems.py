@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
 
-_UNKNOWN_BELOW = {"/orders/": "order", "/views/orders/": "order", "/stock/": "SKU"}
+_UNKNOWN_BELOW = {"/orders/": "order", "/returns/": "return", "/views/orders/": "order", "/stock/": "SKU"}
 """Whatever is not found below these paths is such a thing, and not known."""
 _MAX_ERRORS = 50
 _MAX_LOC = 100
@@ -56,10 +56,10 @@ class ApiProblem(Exception):
         )
 
 
-def order_not_found(order_id: UUID | None) -> ApiProblem:
+def not_found(what: str, id_: UUID | None) -> ApiProblem:
     """None is for what is no id: it may be anything, of any length, so it is not repeated."""
-    what = f"there is no order {order_id}" if order_id else "there is no such order: an order's id is a UUID"
-    return ApiProblem(HTTPStatus.NOT_FOUND, "ORDER_NOT_FOUND", what)
+    detail = f"there is no {what} {id_}" if id_ else f"there is no such {what}: its id is a UUID"
+    return ApiProblem(HTTPStatus.NOT_FOUND, f"{what.upper()}_NOT_FOUND", detail)
 
 
 def not_in_view(what: str, name: object, at: datetime | None) -> ApiProblem:

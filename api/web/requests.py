@@ -16,14 +16,15 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from api.order_sagas import OrderSagas
 from api.query_side import Views
+from api.return_sagas import ReturnSagas
 from api.web.middleware import KEY, KEY_GIVEN
-from api.web.problems import ApiProblem, malformed, order_not_found, sku_not_found
+from api.web.problems import ApiProblem, malformed, not_found, sku_not_found
 from contracts.base import Contract, Sku
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SKU: TypeAdapter[str] = TypeAdapter(Sku)
 _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
@@ -31,13 +32,18 @@ _EXAMPLE = "0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52"
 
 
 def _sagas(request: Request) -> OrderSagas:
-    sagas: OrderSagas = request.app.state.sagas
+    sagas: OrderSagas = request.app.state.sagas[OrderSagas.noun]
+    return sagas
+
+
+def _returns(request: Request) -> ReturnSagas:
+    sagas: ReturnSagas = request.app.state.sagas[ReturnSagas.noun]
     return sagas
 
 
 def _order_id(order_id: Annotated[str, Path(description="The order's id, a UUID", examples=[_EXAMPLE])]) -> UUID:
-    if not _UUID.fullmatch(order_id):
-        raise order_not_found(None)
+    if not UUID_PATTERN.fullmatch(order_id):
+        raise not_found("order", None)
     return UUID(order_id)
 
 
@@ -68,6 +74,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Sagas = Annotated[OrderSagas, Depends(_sagas)]
+Returns = Annotated[ReturnSagas, Depends(_returns)]
 ReadModels = Annotated[Views, Depends(_views)]
 OrderId = Annotated[UUID, Depends(_order_id)]
 SkuOfPath = Annotated[str, Depends(_sku)]
@@ -104,12 +111,14 @@ def preferred_wait_s(headers: Iterable[str], max_wait_s: int) -> int | None:
     return None
 
 
-async def read_body(request: Request, model: type[Model]) -> Model:
-    """The body as the model.
+async def read_body(request: Request, model: type[Model], *, optional: bool = False) -> Model:
+    """The body as the model; where it is optional, none is as good as an empty object.
 
     Raises:
         ApiProblem: 415 no JSON by its media type, 400 no JSON by its content, 422 not what the model asks for.
     """
+    if optional and not await request.body():
+        return model()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiProblem(
@@ -124,10 +133,10 @@ async def read_body(request: Request, model: type[Model]) -> Model:
         raise malformed(error) from None
 
 
-def documented_body(model: type[BaseModel]) -> dict[str, Any]:
+def documented_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The request body for the OpenAPI document, which is written without FastAPI's own parsing."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 KEY_PARAMETER = {

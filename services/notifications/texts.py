@@ -49,5 +49,6 @@ _TEXTS: Mapping[tuple[str, str], Callable[[PublicEvent], str]] = {
     ("payment", "PaymentVoided"): _saying("The amount held for your order {order} was let go."),
     # To the customer it is the same, whoever let go.
     ("payment", "PaymentExpired"): _saying("The amount held for your order {order} was let go."),
+    ("payment", "PaymentRefunded"): _saying("We have paid back what you paid for order {order}."),
     ("shipping", "ShipmentDispatched"): _saying("Your order {order} is on its way."),
 }

@@ -4,11 +4,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from contracts.commands import ConfirmOrder, PlaceOrder, RejectOrder
+from contracts.commands import CloseReturn, ConfirmOrder, OpenReturn, PlaceOrder, RejectOrder, WithdrawReturn
 from contracts.orders import Line, total_minor
 from contracts.sagas import Cause
 from services.kernel.refusal import Refusal
-from services.order.events import OrderConfirmed, OrderEvent, OrderPlaced, OrderRejected
+from services.order.events import (
+    OrderConfirmed,
+    OrderEvent,
+    OrderPlaced,
+    OrderRejected,
+    OrderReturned,
+    ReturnOpened,
+    ReturnWithdrawn,
+)
 
 MAX_TOTAL_MINOR = 1_000_000_00
 """What we sell in one order, in minor units. Above it, people talk to people."""
@@ -19,6 +27,7 @@ class OrderStatus(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
+    RETURNED = "returned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,8 @@ class Order:
     total_minor: int = 0
     cause: Cause | None = None
     """Why it was rejected."""
+    returned_by: str | None = None
+    """The saga that returns it, or has: while its return is under way that one alone may change it."""
 
 
 def place(order: Order, command: PlaceOrder) -> tuple[OrderEvent, ...] | Refusal:
@@ -45,7 +56,7 @@ def place(order: Order, command: PlaceOrder) -> tuple[OrderEvent, ...] | Refusal
 
 def reject(order: Order, command: RejectOrder) -> tuple[OrderEvent, ...] | Refusal:
     """Answers no events where there is nothing left to reject."""
-    if order.status is OrderStatus.CONFIRMED:
+    if order.status in (OrderStatus.CONFIRMED, OrderStatus.RETURNED):
         return Refusal("ORDER_ALREADY_CONFIRMED", f"order {command.order_id} is confirmed")
     if not _is_pending_for(order, command.saga_id):
         return ()
@@ -59,6 +70,31 @@ def confirm(order: Order, command: ConfirmOrder) -> tuple[OrderEvent, ...] | Ref
     return (OrderConfirmed(),)
 
 
+def open_return(order: Order, command: OpenReturn) -> tuple[OrderEvent, ...] | Refusal:
+    if order.status is OrderStatus.RETURNED:
+        return Refusal("ALREADY_RETURNED", f"order {command.order_id} was returned by {order.returned_by}")
+    if order.status is not OrderStatus.CONFIRMED:
+        return Refusal("ORDER_NOT_CONFIRMED", f"order {command.order_id} is {order.status}, not confirmed")
+    if order.returned_by is not None:
+        return Refusal("RETURN_UNDER_WAY", f"order {command.order_id} is being returned by {order.returned_by}")
+    return (ReturnOpened(command.saga_id),)
+
+
+def withdraw_return(order: Order, command: WithdrawReturn) -> tuple[OrderEvent, ...] | Refusal:
+    """Answers no events where this saga has nothing open."""
+    if order.returned_by != command.saga_id:
+        return ()
+    if order.status is OrderStatus.RETURNED:
+        return Refusal("RETURN_ALREADY_CLOSED", f"order {command.order_id} is returned")
+    return (ReturnWithdrawn(),)
+
+
+def close_return(order: Order, command: CloseReturn) -> tuple[OrderEvent, ...] | Refusal:
+    if order.status is not OrderStatus.CONFIRMED or order.returned_by != command.saga_id:
+        return Refusal("RETURN_NOT_OPEN", f"order {command.order_id} has no open return of {command.saga_id}")
+    return (OrderReturned(),)
+
+
 def evolve(order: Order, event: OrderEvent) -> Order:
     match event:
         case OrderPlaced():
@@ -69,6 +105,12 @@ def evolve(order: Order, event: OrderEvent) -> Order:
             return replace(order, status=OrderStatus.REJECTED, cause=event.cause)
         case OrderConfirmed():
             return replace(order, status=OrderStatus.CONFIRMED)
+        case ReturnOpened():
+            return replace(order, returned_by=event.saga_id)
+        case ReturnWithdrawn():
+            return replace(order, returned_by=None)
+        case OrderReturned():
+            return replace(order, status=OrderStatus.RETURNED)
         case _:
             assert_never(event)
 

@@ -27,5 +27,22 @@ class OrderConfirmed:
     pass
 
 
-OrderEvent = OrderPlaced | OrderRejected | OrderConfirmed
-ORDER_EVENTS = (OrderPlaced, OrderRejected, OrderConfirmed)
+@dataclass(frozen=True, slots=True)
+class ReturnOpened:
+    """A return is under way: nobody but its saga may change the order from now on."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnWithdrawn:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReturned:
+    pass
+
+
+OrderEvent = OrderPlaced | OrderRejected | OrderConfirmed | ReturnOpened | ReturnWithdrawn | OrderReturned
+ORDER_EVENTS = (OrderPlaced, OrderRejected, OrderConfirmed, ReturnOpened, ReturnWithdrawn, OrderReturned)

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from contracts.commands import Command, ConfirmOrder, PlaceOrder, RejectOrder
+from contracts.commands import (
+    CloseReturn,
+    Command,
+    ConfirmOrder,
+    OpenReturn,
+    PlaceOrder,
+    RejectOrder,
+    WithdrawReturn,
+)
 from contracts.wire import Outcome
 from services.kernel.aggregates import Aggregate
 from services.kernel.operations import AnyOperation, CommandPhase, Operation, order_stream
@@ -60,6 +68,29 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         handler_of(domain.confirm),
         order_stream,
         refusals=("ORDER_NOT_PENDING",),
+        retriable=True,
+    ),
+    Operation(
+        OpenReturn,
+        CommandPhase.ACTION,
+        handler_of(domain.open_return),
+        order_stream,
+        refusals=("ORDER_NOT_CONFIRMED", "RETURN_UNDER_WAY", "ALREADY_RETURNED"),
+    ),
+    Operation(
+        WithdrawReturn,
+        CommandPhase.UNDO,
+        handler_of(domain.withdraw_return),
+        order_stream,
+        refusals=("RETURN_ALREADY_CLOSED",),
+        undoes=OpenReturn,
+    ),
+    Operation(
+        CloseReturn,
+        CommandPhase.ACTION,
+        handler_of(domain.close_return),
+        order_stream,
+        refusals=("RETURN_NOT_OPEN",),
         retriable=True,
     ),
 )

@@ -4,7 +4,15 @@ from typing import assert_never
 
 from contracts import events as public
 from services.kernel.aggregates import Announcement
-from services.order.events import OrderConfirmed, OrderEvent, OrderPlaced, OrderRejected
+from services.order.events import (
+    OrderConfirmed,
+    OrderEvent,
+    OrderPlaced,
+    OrderRejected,
+    OrderReturned,
+    ReturnOpened,
+    ReturnWithdrawn,
+)
 
 
 def announce(event: OrderEvent, stream: str) -> Announcement:
@@ -22,5 +30,11 @@ def _data(event: OrderEvent) -> public.EventData:
             return public.OrderConfirmed()
         case OrderRejected():
             return public.OrderRejected(cause=event.cause)
+        case ReturnOpened():
+            return public.ReturnOpened()
+        case ReturnWithdrawn():
+            return public.ReturnWithdrawn()
+        case OrderReturned():
+            return public.OrderReturned()
         case _:
             assert_never(event)

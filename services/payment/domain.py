@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from contracts.commands import AuthorizePayment, CapturePayment, ReleasePayment
+from contracts.commands import AuthorizePayment, CapturePayment, RefundPayment, ReleasePayment
 from contracts.wire import ALREADY_COMPENSATED
 from services.kernel.refusal import Refusal
 from services.payment.events import (
@@ -13,9 +13,17 @@ from services.payment.events import (
     PaymentCaptured,
     PaymentEvent,
     PaymentExpired,
+    PaymentRefunded,
     PaymentVoided,
 )
-from services.payment.gateway import AuthorizationAnswer, CaptureAnswer, VoidAnswer, Voided
+from services.payment.gateway import (
+    AuthorizationAnswer,
+    CaptureAnswer,
+    RefundAnswer,
+    Refunded,
+    VoidAnswer,
+    Voided,
+)
 
 
 class HoldStatus(StrEnum):
@@ -33,11 +41,12 @@ class Hold:
     amount_minor: int
     currency: str
     status: HoldStatus = HoldStatus.HELD
+    refunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Always: authorized = held + voided + expired + captured."""
+    """Always: authorized = held + voided + expired + captured, and captured >= refunded."""
 
     holds: Mapping[str, Hold] = field(default_factory=dict)
     """By the key with which they were asked for."""
@@ -46,6 +55,7 @@ class Payment:
     voided_minor: int = 0
     expired_minor: int = 0
     captured_minor: int = 0
+    refunded_minor: int = 0
 
 
 Decision = tuple[PaymentEvent, ...] | Refusal
@@ -135,6 +145,43 @@ def no_live_authorization(command: CapturePayment) -> Refusal:
     return Refusal("AUTHORIZATION_EXPIRED", f"order {command.order_id} has no live authorization of {command.saga_id}")
 
 
+def refundable(payment: Payment) -> str | None:
+    """The authorization whose capture can be paid back."""
+    captured = [key for key, hold in payment.holds.items() if hold.status is HoldStatus.CAPTURED and not hold.refunded]
+    return captured[0] if captured else None
+
+
+def not_refundable(payment: Payment, command: RefundPayment) -> Refusal:
+    if payment.refunded_minor:
+        return Refusal("ALREADY_REFUNDED", f"the payment of order {command.order_id} was paid back before")
+    return Refusal("NOTHING_CAPTURED", f"nothing was captured for order {command.order_id}")
+
+
+def refund(payment: Payment, refunded: Refunded) -> tuple[PaymentEvent, ...]:
+    """What a refund, or the attempt to cancel it, has changed."""
+    authorization = refundable(payment)
+    if authorization is None or refunded.answer is not RefundAnswer.REFUNDED:
+        return ()
+    return (PaymentRefunded(authorization, refunded.amount_minor),)
+
+
+def refund_refusal(command: RefundPayment, answer: RefundAnswer) -> Refusal | None:
+    order_id = command.order_id
+    match answer:
+        case RefundAnswer.REFUNDED:
+            return None
+        case RefundAnswer.REFUSED:
+            return Refusal("REFUND_REFUSED", "the card takes no money back")
+        case RefundAnswer.NOT_CAPTURED:
+            return Refusal("NOTHING_CAPTURED", f"the gateway has captured nothing for order {order_id}")
+        case RefundAnswer.ALREADY_REFUNDED:
+            return Refusal("ALREADY_REFUNDED", f"the gateway has paid back the payment of order {order_id} before")
+        case RefundAnswer.CANCELLED:
+            return Refusal(ALREADY_COMPENSATED, f"the refund of order {order_id} was cancelled at the gateway")
+        case _:
+            assert_never(answer)
+
+
 def evolve(payment: Payment, event: PaymentEvent) -> Payment:
     if isinstance(event, PaymentAuthorized):
         hold = Hold(event.saga_id, event.amount_minor, event.currency)
@@ -145,6 +192,12 @@ def evolve(payment: Payment, event: PaymentEvent) -> Payment:
             held_minor=payment.held_minor + hold.amount_minor,
         )
     hold = payment.holds[event.authorization]
+    if isinstance(event, PaymentRefunded):
+        return replace(
+            payment,
+            holds={**payment.holds, event.authorization: replace(hold, refunded=True)},
+            refunded_minor=payment.refunded_minor + event.amount_minor,
+        )
     held_minor = payment.held_minor - hold.amount_minor
     match event:
         case PaymentVoided():

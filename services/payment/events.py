@@ -30,5 +30,14 @@ class PaymentCaptured:
     authorization: str
 
 
-PaymentEvent = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured
-PAYMENT_EVENTS = (PaymentAuthorized, PaymentVoided, PaymentExpired, PaymentCaptured)
+@dataclass(frozen=True, slots=True)
+class PaymentRefunded:
+    """What was captured is paid back."""
+
+    authorization: str
+    amount_minor: int
+    """As the gateway says. We ask for all that was captured."""
+
+
+PaymentEvent = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured | PaymentRefunded
+PAYMENT_EVENTS = (PaymentAuthorized, PaymentVoided, PaymentExpired, PaymentCaptured, PaymentRefunded)

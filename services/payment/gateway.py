@@ -3,7 +3,9 @@
 What every adapter must keep, as real gateways do:
 - the same key again gets the same answer;
 - a void or a cancellation of a key that was never seen leaves a tombstone: what comes later with that key is refused;
-- amounts held, voided, expired and captured are in the gateway's own books, found by `reference` (the order's id).
+- no more is ever paid back of an authorization than was captured, whatever the keys;
+- amounts held, voided, expired, captured and paid back are in the gateway's own books, found by `reference` (the
+  order's id).
 """
 
 from dataclasses import dataclass
@@ -35,6 +37,24 @@ class CaptureAnswer(StrEnum):
     """The key was cancelled before."""
 
 
+class RefundAnswer(StrEnum):
+    REFUNDED = "refunded"
+    REFUSED = "refused"
+    """The card takes no money back."""
+    NOT_CAPTURED = "not_captured"
+    ALREADY_REFUNDED = "already_refunded"
+    """With another key."""
+    CANCELLED = "cancelled"
+    """The key was cancelled before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    answer: RefundAnswer
+    amount_minor: int = 0
+    """What was paid back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Voided:
     answer: VoidAnswer
@@ -57,3 +77,9 @@ class PaymentGateway(Protocol):
 
     async def cancel_capture(self, key: str, *, reference: str) -> CaptureAnswer:
         """Makes sure that a capture with this key never happens; CAPTURED if it has."""
+
+    async def refund(self, key: str, *, reference: str, authorization: str) -> Refunded:
+        """Pays back the whole amount that was captured of the key `authorization`."""
+
+    async def cancel_refund(self, key: str, *, reference: str) -> Refunded:
+        """Makes sure that a refund with this key never happens; REFUNDED if it has."""

@@ -11,17 +11,26 @@ from typing import TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel
+from sqlalchemy import false
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from contracts.base import Sought
 from services.kernel.columns import BigInt, one_of
 from services.kernel.database import Database
 from services.kernel.schema import Schema
-from services.payment.gateway import AuthorizationAnswer, CaptureAnswer, VoidAnswer, Voided
+from services.payment.gateway import (
+    AuthorizationAnswer,
+    CaptureAnswer,
+    RefundAnswer,
+    Refunded,
+    VoidAnswer,
+    Voided,
+)
 
 T = TypeVar("T")
 
 EXPIRES_BEFORE_CAPTURE = "tok_expires_before_capture"
+REFUND_REFUSED = "tok_refund_refused"
 
 
 class HoldState(StrEnum):
@@ -44,6 +53,7 @@ class GatewayHold(SQLModel, table=True):
     """What was really held, so 0 for a declined card."""
     currency: str = ""
     expires_before_capture: bool = False
+    refuses_refunds: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class GatewayCapture(SQLModel, table=True):
@@ -55,7 +65,20 @@ class GatewayCapture(SQLModel, table=True):
     amount_minor: int = Field(default=0, sa_type=BigInt)
 
 
-GATEWAY_SCHEMA = Schema((GatewayHold, GatewayCapture), "gateway_0001", Path(__file__).parent / "migrations")
+class GatewayRefund(SQLModel, table=True):
+    __tablename__ = "gateway_refunds"
+
+    key: str = Field(primary_key=True)
+    reference: str = Field(index=True)
+    authorization: str | None = Field(default=None, index=True)
+    """None where the key was cancelled before it was seen."""
+    answer: RefundAnswer = Field(sa_type=one_of(RefundAnswer))
+    amount_minor: int = Field(default=0, sa_type=BigInt)
+
+
+GATEWAY_SCHEMA = Schema(
+    (GatewayHold, GatewayCapture, GatewayRefund), "gateway_0002", Path(__file__).parent / "migrations"
+)
 
 
 class GatewayBooks(BaseModel):
@@ -64,6 +87,7 @@ class GatewayBooks(BaseModel):
     order_id: str
     holds: list[GatewayHold]
     captures: list[GatewayCapture]
+    refunds: list[GatewayRefund]
 
 
 class PaymentGatewaySimulator:
@@ -94,6 +118,7 @@ class PaymentGatewaySimulator:
                     amount_minor=amount_minor if state is HoldState.HELD else 0,
                     currency=currency,
                     expires_before_capture=token == EXPIRES_BEFORE_CAPTURE,
+                    refuses_refunds=token == REFUND_REFUSED,
                 )
                 session.add(hold)
             return _authorization_answer(hold.state)
@@ -108,6 +133,12 @@ class PaymentGatewaySimulator:
 
     async def cancel_capture(self, key: str, *, reference: str) -> CaptureAnswer:
         return await self._answer(lambda session: _cancel_capture(session, key, reference))
+
+    async def refund(self, key: str, *, reference: str, authorization: str) -> Refunded:
+        return await self._answer(lambda session: _refund(session, key, reference, authorization))
+
+    async def cancel_refund(self, key: str, *, reference: str) -> Refunded:
+        return await self._answer(lambda session: _cancel_refund(session, key, reference))
 
     async def _answer(self, act: Callable[[Session], T]) -> T:
         answer = await self._database.write(act)
@@ -131,7 +162,7 @@ class PaymentGatewaySimulator:
 def _decide(token: str) -> HoldState:
     """An unknown card is declined."""
     match token:
-        case "tok_visa" | "tok_expires_before_capture":
+        case "tok_visa" | "tok_expires_before_capture" | "tok_refund_refused":
             return HoldState.HELD
         case "tok_insufficient_funds":
             return HoldState.INSUFFICIENT_FUNDS
@@ -191,7 +222,39 @@ def _cancel_capture(session: Session, key: str, reference: str) -> CaptureAnswer
     return capture.answer
 
 
+def _refund(session: Session, key: str, reference: str, authorization: str) -> Refunded:
+    refund = session.get(GatewayRefund, key)
+    if refund is None:
+        hold = session.get(GatewayHold, authorization)
+        answer = _refund_answer(session, hold)
+        amount_minor = hold.amount_minor if hold and answer is RefundAnswer.REFUNDED else 0
+        refund = GatewayRefund(
+            key=key, reference=reference, authorization=authorization, answer=answer, amount_minor=amount_minor
+        )
+        session.add(refund)
+    return Refunded(refund.answer, refund.amount_minor)
+
+
+def _refund_answer(session: Session, hold: GatewayHold | None) -> RefundAnswer:
+    if hold is None or hold.state is not HoldState.CAPTURED:
+        return RefundAnswer.NOT_CAPTURED
+    if hold.refuses_refunds:
+        return RefundAnswer.REFUSED
+    refunds = session.exec(select(GatewayRefund).where(col(GatewayRefund.authorization) == hold.key)).all()
+    refunded = any(refund.answer is RefundAnswer.REFUNDED for refund in refunds)
+    return RefundAnswer.ALREADY_REFUNDED if refunded else RefundAnswer.REFUNDED
+
+
+def _cancel_refund(session: Session, key: str, reference: str) -> Refunded:
+    refund = session.get(GatewayRefund, key)
+    if refund is None:
+        refund = GatewayRefund(key=key, reference=reference, answer=RefundAnswer.CANCELLED)
+        session.add(refund)
+    return Refunded(refund.answer, refund.amount_minor)
+
+
 def _books(session: Session, reference: str) -> GatewayBooks:
     holds = session.exec(select(GatewayHold).where(col(GatewayHold.reference) == reference)).all()
     captures = session.exec(select(GatewayCapture).where(col(GatewayCapture.reference) == reference)).all()
-    return GatewayBooks(order_id=reference, holds=list(holds), captures=list(captures))
+    refunds = session.exec(select(GatewayRefund).where(col(GatewayRefund.reference) == reference)).all()
+    return GatewayBooks(order_id=reference, holds=list(holds), captures=list(captures), refunds=list(refunds))

@@ -4,7 +4,15 @@ The intent is committed first, then the gateway is asked, then the outcome is co
 Whoever comes after a crash in between asks the gateway again by the same key.
 """
 
-from contracts.commands import AbandonCapture, AuthorizePayment, CapturePayment, Command, ReleasePayment
+from contracts.commands import (
+    AbandonCapture,
+    AbandonRefund,
+    AuthorizePayment,
+    CapturePayment,
+    Command,
+    RefundPayment,
+    ReleasePayment,
+)
 from contracts.wire import Outcome
 from services.kernel.aggregates import Aggregate
 from services.kernel.decisions import Conclusion, Outward
@@ -14,7 +22,7 @@ from services.kernel.unit_of_work import UnitOfWork
 from services.payment import domain
 from services.payment.domain import Decision, Payment
 from services.payment.events import PAYMENT_EVENTS, PaymentEvent
-from services.payment.gateway import CaptureAnswer, PaymentGateway
+from services.payment.gateway import CaptureAnswer, PaymentGateway, RefundAnswer, Refunded
 from services.payment.public import announce
 
 PAYMENT: Aggregate[Payment, PaymentEvent] = Aggregate(Payment(), domain.evolve, PAYMENT_EVENTS, announce=announce)
@@ -75,6 +83,28 @@ class PaymentHandlers:
 
         return Outward(ask)
 
+    def refund(self, command: RefundPayment, unit: UnitOfWork) -> Refusal | Outward:
+        key, payment = unit.key, _load(command, unit)
+        authorization = domain.refundable(payment)
+        if authorization is None:
+            return domain.not_refundable(payment, command)
+
+        async def ask() -> Conclusion:
+            refunded = await self._gateway.refund(key, reference=order_stream(command), authorization=authorization)
+            return lambda unit: _conclude_refund(command, unit, refunded)
+
+        return Outward(ask)
+
+    def abandon_refund(self, command: AbandonRefund, unit: UnitOfWork) -> Outward:
+        """Called only where a refund was begun and not recorded: the gateway knows what became of it."""
+        key = unit.key
+
+        async def ask() -> Conclusion:
+            refunded = await self._gateway.cancel_refund(key, reference=order_stream(command))
+            return lambda unit: _conclude_refund_fence(command, unit, refunded)
+
+        return Outward(ask)
+
 
 def operations(gateway: PaymentGateway) -> tuple[AnyOperation, ...]:
     handlers = PaymentHandlers(gateway)
@@ -108,6 +138,20 @@ def operations(gateway: PaymentGateway) -> tuple[AnyOperation, ...]:
             order_stream,
             undoes=CapturePayment,
         ),
+        Operation(
+            RefundPayment,
+            CommandPhase.ACTION,
+            handlers.refund,
+            order_stream,
+            refusals=("REFUND_REFUSED", "NOTHING_CAPTURED", "ALREADY_REFUNDED"),
+        ),
+        Operation(
+            AbandonRefund,
+            CommandPhase.FENCE,
+            handlers.abandon_refund,
+            order_stream,
+            undoes=RefundPayment,
+        ),
     )
 
 
@@ -131,3 +175,13 @@ def _conclude_capture(command: CapturePayment, unit: UnitOfWork, answer: Capture
 def _conclude_fence(command: AbandonCapture, unit: UnitOfWork, answer: CaptureAnswer) -> Outcome:
     _append(command, unit, domain.capture(_load(command, unit), command.saga_id, answer))
     return Outcome.ALREADY_DONE if answer is CaptureAnswer.CAPTURED else Outcome.FENCED
+
+
+def _conclude_refund(command: RefundPayment, unit: UnitOfWork, refunded: Refunded) -> Outcome | Refusal:
+    _append(command, unit, domain.refund(_load(command, unit), refunded))
+    return domain.refund_refusal(command, refunded.answer) or Outcome.DONE
+
+
+def _conclude_refund_fence(command: AbandonRefund, unit: UnitOfWork, refunded: Refunded) -> Outcome:
+    _append(command, unit, domain.refund(_load(command, unit), refunded))
+    return Outcome.ALREADY_DONE if refunded.answer is RefundAnswer.REFUNDED else Outcome.FENCED

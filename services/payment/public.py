@@ -4,7 +4,14 @@ from typing import assert_never
 
 from contracts import events as public
 from services.kernel.aggregates import Announcement
-from services.payment.events import PaymentAuthorized, PaymentCaptured, PaymentEvent, PaymentExpired, PaymentVoided
+from services.payment.events import (
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentEvent,
+    PaymentExpired,
+    PaymentRefunded,
+    PaymentVoided,
+)
 
 
 def announce(event: PaymentEvent, stream: str) -> Announcement:
@@ -23,5 +30,7 @@ def _data(event: PaymentEvent) -> public.EventData:
             return public.PaymentExpired(authorization=event.authorization)
         case PaymentCaptured():
             return public.PaymentCaptured(authorization=event.authorization)
+        case PaymentRefunded():
+            return public.PaymentRefunded(authorization=event.authorization, amount_minor=event.amount_minor)
         case _:
             assert_never(event)

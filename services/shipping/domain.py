@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
-from contracts.commands import BookShipment, CancelShipment, DispatchShipment, Units
+from contracts.commands import (
+    BookShipment,
+    CancelRecall,
+    CancelShipment,
+    DispatchShipment,
+    RecallShipment,
+    ReceiveShipment,
+    Units,
+)
 from contracts.orders import Address, Carrier
 from services.kernel.refusal import Refusal
 from services.shipping.events import (
@@ -15,12 +23,16 @@ from services.shipping.events import (
     ShipmentCancelled,
     ShipmentDispatched,
     ShipmentEvent,
+    ShipmentRecallCancelled,
+    ShipmentRecalled,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentWithdrawn,
     StockBooked,
     StockDispatched,
     StockEvent,
     StockReturned,
+    StockTakenBack,
 )
 from services.shipping.stock import Stock
 
@@ -37,6 +49,12 @@ class ShipmentStatus(StrEnum):
     """The carrier has declined what was requested."""
     CANCELLED = "cancelled"
     DISPATCHED = "dispatched"
+    RECALLED = "recalled"
+    """Dispatched, and to come back."""
+    RETURNED = "returned"
+
+
+_LEFT_THE_HOUSE = (ShipmentStatus.DISPATCHED, ShipmentStatus.RECALLED, ShipmentStatus.RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,8 @@ class Shipment:
     """The saga that requested or booked it, and alone may cancel or dispatch it."""
     units: tuple[Units, ...] = ()
     shipping_address: Address | None = None
+    recalled_by: str | None = None
+    """The saga that takes it back, or has, and alone may receive it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +89,7 @@ def book(shipment: Shipment, stock: Mapping[str, Stock], command: BookShipment) 
 
     A carrier that answers by event is only requested: the stock is taken at once, and `conclude` does the rest.
     """
-    if shipment.status in (ShipmentStatus.REQUESTED, ShipmentStatus.BOOKED, ShipmentStatus.DISPATCHED):
+    if shipment.status in (ShipmentStatus.REQUESTED, ShipmentStatus.BOOKED, *_LEFT_THE_HOUSE):
         return Refusal("SHIPMENT_ALREADY_BOOKED", f"order {command.order_id} has a shipment of {shipment.saga_id}")
     by_event = command.carrier is Carrier.BY_EVENT
     declined = None if by_event else answer_for(command.shipping_address)
@@ -115,7 +135,7 @@ def conclude(shipment: Shipment, order_id: str, declined: Refusal | None) -> Mov
 
 def cancel(shipment: Shipment, command: CancelShipment) -> Movement | Refusal | None:
     """Answers None where there is nothing left to cancel."""
-    if shipment.status is ShipmentStatus.DISPATCHED:
+    if shipment.status in _LEFT_THE_HOUSE:
         return Refusal("SHIPMENT_ALREADY_DISPATCHED", f"the shipment of order {command.order_id} has left the house")
     if shipment.saga_id != command.saga_id:
         return None
@@ -137,6 +157,38 @@ def dispatch(shipment: Shipment, command: DispatchShipment) -> Movement | Refusa
     return Movement(ShipmentDispatched(), {u.sku: StockDispatched(order_id, u.quantity) for u in shipment.units})
 
 
+def recall(shipment: Shipment, command: RecallShipment) -> Movement | Refusal:
+    match shipment.status:
+        case ShipmentStatus.DISPATCHED:
+            return Movement(ShipmentRecalled(command.saga_id), {})
+        case ShipmentStatus.RECALLED:
+            detail = f"the shipment of order {command.order_id} is being recalled by {shipment.recalled_by}"
+            return Refusal("RECALL_UNDER_WAY", detail)
+        case ShipmentStatus.RETURNED:
+            detail = f"the shipment of order {command.order_id} came back, recalled by {shipment.recalled_by}"
+            return Refusal("ALREADY_RETURNED", detail)
+        case _:
+            detail = f"the shipment of order {command.order_id} is {shipment.status}, not dispatched"
+            return Refusal("SHIPMENT_NOT_DISPATCHED", detail)
+
+
+def cancel_recall(shipment: Shipment, command: CancelRecall) -> Movement | Refusal | None:
+    """Answers None where this saga has recalled nothing."""
+    if shipment.recalled_by != command.saga_id:
+        return None
+    if shipment.status is ShipmentStatus.RETURNED:
+        return Refusal("SHIPMENT_ALREADY_RETURNED", f"the shipment of order {command.order_id} has come back")
+    return Movement(ShipmentRecallCancelled(), {})
+
+
+def receive(shipment: Shipment, command: ReceiveShipment) -> Movement | Refusal:
+    if shipment.status is not ShipmentStatus.RECALLED or shipment.recalled_by != command.saga_id:
+        detail = f"the shipment of order {command.order_id} is {shipment.status}, not recalled by {command.saga_id}"
+        return Refusal("SHIPMENT_NOT_RECALLED", detail)
+    order_id = str(command.order_id)
+    return Movement(ShipmentReturned(), {u.sku: StockTakenBack(order_id, u.quantity) for u in shipment.units})
+
+
 def evolve(shipment: Shipment, event: ShipmentEvent) -> Shipment:
     match event:
         case ShipmentRequested():
@@ -149,6 +201,12 @@ def evolve(shipment: Shipment, event: ShipmentEvent) -> Shipment:
             return replace(shipment, status=ShipmentStatus.CANCELLED)
         case ShipmentDispatched():
             return replace(shipment, status=ShipmentStatus.DISPATCHED)
+        case ShipmentRecalled():
+            return replace(shipment, status=ShipmentStatus.RECALLED, recalled_by=event.saga_id)
+        case ShipmentRecallCancelled():
+            return replace(shipment, status=ShipmentStatus.DISPATCHED, recalled_by=None)
+        case ShipmentReturned():
+            return replace(shipment, status=ShipmentStatus.RETURNED)
         case _:
             assert_never(event)
 

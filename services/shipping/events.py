@@ -50,6 +50,23 @@ class ShipmentDispatched:
 
 
 @dataclass(frozen=True, slots=True)
+class ShipmentRecalled:
+    """What has left the house is to come back."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentRecallCancelled:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentReturned:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class StockReceived:
     quantity: int
     delivery: str
@@ -80,6 +97,14 @@ class StockDispatched:
     quantity: int
 
 
+@dataclass(frozen=True, slots=True)
+class StockTakenBack:
+    """Units that had left the house for an order are back on the shelf."""
+
+    order_id: str
+    quantity: int
+
+
 ShipmentEvent = (
     ShipmentRequested
     | ShipmentBooked
@@ -87,6 +112,9 @@ ShipmentEvent = (
     | ShipmentWithdrawn
     | ShipmentCancelled
     | ShipmentDispatched
+    | ShipmentRecalled
+    | ShipmentRecallCancelled
+    | ShipmentReturned
 )
 SHIPMENT_EVENTS = (
     ShipmentRequested,
@@ -95,8 +123,11 @@ SHIPMENT_EVENTS = (
     ShipmentWithdrawn,
     ShipmentCancelled,
     ShipmentDispatched,
+    ShipmentRecalled,
+    ShipmentRecallCancelled,
+    ShipmentReturned,
 )
 SHIPMENT_UPCASTERS = {"ShipmentBooked": (lambda booked: {**booked, "awaited": False},)}
-StockEvent = StockReceived | StockBooked | StockReturned | StockDispatched
-STOCK_EVENTS = (StockReceived, StockBooked, StockReturned, StockDispatched)
+StockEvent = StockReceived | StockBooked | StockReturned | StockDispatched | StockTakenBack
+STOCK_EVENTS = (StockReceived, StockBooked, StockReturned, StockDispatched, StockTakenBack)
 STOCK_UPCASTERS = {"StockReceived": (lambda received: {**received, "delivery": "unknown"},)}

@@ -1,6 +1,18 @@
 """Takes the shipping service's commands to its domain: one transaction for a shipment and all stock it moves."""
 
-from contracts.commands import BookShipment, CancelShipment, DispatchShipment, ReceiveStock
+from collections.abc import Callable
+from typing import TypeVar
+
+from contracts.commands import (
+    BookShipment,
+    CancelRecall,
+    CancelShipment,
+    Command,
+    DispatchShipment,
+    RecallShipment,
+    ReceiveShipment,
+    ReceiveStock,
+)
 from contracts.orders import Carrier
 from contracts.wire import Outcome
 from services.kernel.aggregates import Aggregate
@@ -21,6 +33,8 @@ from services.shipping.events import (
 )
 from services.shipping.public import STOCK_PREFIX, announce_shipment, announce_stock
 from services.shipping.stock import Stock
+
+C = TypeVar("C", bound=Command)
 
 SHIPMENT: Aggregate[Shipment, ShipmentEvent] = Aggregate(
     Shipment(), domain.evolve, SHIPMENT_EVENTS, announce=announce_shipment, upcasters=SHIPMENT_UPCASTERS
@@ -52,26 +66,23 @@ def conclude_booking(stream: str, declined: Refusal | None, unit: UnitOfWork) ->
     return declined or Outcome.DONE
 
 
-def cancel_shipment(command: CancelShipment, unit: UnitOfWork) -> Outcome | Refusal:
-    stream = order_stream(command)
-    shipment = unit.load(SHIPMENT, stream)
-    decision = domain.cancel(shipment.state, command)
-    if decision is None:
-        return Outcome.NOTHING_TO_UNDO
-    if isinstance(decision, Refusal):
-        return decision
-    _move(unit, stream, shipment, decision)
-    return Outcome.DONE
+def handler_of(
+    decide: Callable[[Shipment, C], Movement | Refusal | None],
+) -> Callable[[C, UnitOfWork], Outcome | Refusal]:
+    """A handler that loads the shipment, decides, and moves it with its units."""
 
+    def handle(command: C, unit: UnitOfWork) -> Outcome | Refusal:
+        stream = order_stream(command)
+        shipment = unit.load(SHIPMENT, stream)
+        decision = decide(shipment.state, command)
+        if decision is None:
+            return Outcome.NOTHING_TO_UNDO
+        if isinstance(decision, Refusal):
+            return decision
+        _move(unit, stream, shipment, decision)
+        return Outcome.DONE
 
-def dispatch_shipment(command: DispatchShipment, unit: UnitOfWork) -> Outcome | Refusal:
-    stream = order_stream(command)
-    shipment = unit.load(SHIPMENT, stream)
-    decision = domain.dispatch(shipment.state, command)
-    if isinstance(decision, Refusal):
-        return decision
-    _move(unit, stream, shipment, decision)
-    return Outcome.DONE
+    return handle
 
 
 def receive_stock(command: ReceiveStock, unit: UnitOfWork) -> Outcome:
@@ -108,7 +119,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         CancelShipment,
         CommandPhase.UNDO,
-        cancel_shipment,
+        handler_of(domain.cancel),
         order_stream,
         refusals=("SHIPMENT_ALREADY_DISPATCHED",),
         undoes=BookShipment,
@@ -116,9 +127,32 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
         DispatchShipment,
         CommandPhase.ACTION,
-        dispatch_shipment,
+        handler_of(domain.dispatch),
         order_stream,
         refusals=("SHIPMENT_NOT_BOOKED",),
+        retriable=True,
+    ),
+    Operation(
+        RecallShipment,
+        CommandPhase.ACTION,
+        handler_of(domain.recall),
+        order_stream,
+        refusals=("SHIPMENT_NOT_DISPATCHED", "RECALL_UNDER_WAY", "ALREADY_RETURNED"),
+    ),
+    Operation(
+        CancelRecall,
+        CommandPhase.UNDO,
+        handler_of(domain.cancel_recall),
+        order_stream,
+        refusals=("SHIPMENT_ALREADY_RETURNED",),
+        undoes=RecallShipment,
+    ),
+    Operation(
+        ReceiveShipment,
+        CommandPhase.ACTION,
+        handler_of(domain.receive),
+        order_stream,
+        refusals=("SHIPMENT_NOT_RECALLED",),
         retriable=True,
     ),
     RECEIVE_STOCK,

@@ -10,13 +10,17 @@ from services.shipping.events import (
     ShipmentCancelled,
     ShipmentDispatched,
     ShipmentEvent,
+    ShipmentRecallCancelled,
+    ShipmentRecalled,
     ShipmentRequested,
+    ShipmentReturned,
     ShipmentWithdrawn,
     StockBooked,
     StockDispatched,
     StockEvent,
     StockReceived,
     StockReturned,
+    StockTakenBack,
 )
 
 STOCK_PREFIX = "stock-"
@@ -40,6 +44,8 @@ def announce_stock(event: StockEvent, stream: str) -> Announcement:
             return Announcement(public.StockReturned(sku=sku, quantity=event.quantity), event.order_id)
         case StockDispatched():
             return Announcement(public.StockDispatched(sku=sku, quantity=event.quantity), event.order_id)
+        case StockTakenBack():
+            return Announcement(public.StockTakenBack(sku=sku, quantity=event.quantity), event.order_id)
         case _:
             assert_never(event)
 
@@ -58,5 +64,11 @@ def _shipment(event: ShipmentEvent) -> public.EventData | None:
             return public.ShipmentCancelled()
         case ShipmentDispatched():
             return public.ShipmentDispatched()
+        case ShipmentRecalled():
+            return public.ShipmentRecalled()
+        case ShipmentRecallCancelled():
+            return public.ShipmentRecallCancelled()
+        case ShipmentReturned():
+            return public.ShipmentReturned()
         case _:
             assert_never(event)

@@ -1,12 +1,19 @@
 """The stock of one SKU. Pure: no I/O, no framework.
 
-Always: on hand + booked + dispatched = received, and none of them is negative.
+Always: on hand + booked + dispatched - taken back = received, and none of them is negative.
 """
 
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from services.shipping.events import StockBooked, StockDispatched, StockEvent, StockReceived, StockReturned
+from services.shipping.events import (
+    StockBooked,
+    StockDispatched,
+    StockEvent,
+    StockReceived,
+    StockReturned,
+    StockTakenBack,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +22,8 @@ class Stock:
     on_hand: int = 0
     booked: int = 0
     dispatched: int = 0
+    taken_back: int = 0
+    """Of those dispatched. They are on hand again."""
 
 
 def evolve(stock: Stock, event: StockEvent) -> Stock:
@@ -28,5 +37,7 @@ def evolve(stock: Stock, event: StockEvent) -> Stock:
             return replace(stock, on_hand=stock.on_hand + quantity, booked=stock.booked - quantity)
         case StockDispatched():
             return replace(stock, booked=stock.booked - quantity, dispatched=stock.dispatched + quantity)
+        case StockTakenBack():
+            return replace(stock, on_hand=stock.on_hand + quantity, taken_back=stock.taken_back + quantity)
         case _:
             assert_never(event)

@@ -18,6 +18,7 @@ class StockView(BaseModel):
     on_hand: int
     booked: int
     dispatched: int
+    taken_back: int
 
 
 def stock_routes(database: Database) -> APIRouter:

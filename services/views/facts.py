@@ -6,25 +6,35 @@ from contracts.events import (
     OrderConfirmed,
     OrderPlaced,
     OrderRejected,
+    OrderReturned,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentExpired,
+    PaymentRefunded,
     PaymentVoided,
     PublicEvent,
+    ReturnOpened,
+    ReturnWithdrawn,
     ShipmentBooked,
     ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
+    ShipmentRecallCancelled,
+    ShipmentRecalled,
+    ShipmentReturned,
     StockBooked,
     StockDispatched,
     StockReceived,
     StockReturned,
+    StockTakenBack,
 )
 
-PaymentFact = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured
-StockFact = StockReceived | StockBooked | StockReturned | StockDispatched
+PaymentFact = PaymentAuthorized | PaymentVoided | PaymentExpired | PaymentCaptured | PaymentRefunded
+StockFact = StockReceived | StockBooked | StockReturned | StockDispatched | StockTakenBack
 ShipmentFact = ShipmentBooked | ShipmentBookingRefused | ShipmentCancelled | ShipmentDispatched
-LifeFact = OrderPlaced | OrderConfirmed | OrderRejected | PaymentFact | ShipmentFact
+RecallFact = ShipmentRecalled | ShipmentRecallCancelled | ShipmentReturned
+ReturnFact = ReturnOpened | ReturnWithdrawn | OrderReturned
+LifeFact = OrderPlaced | OrderConfirmed | OrderRejected | ReturnFact | PaymentFact | ShipmentFact | RecallFact
 """What is about an order's life. Stock events name an order too, but are about the shelf."""
 
 _FACTS: dict[tuple[str, str], type[EventData]] = {

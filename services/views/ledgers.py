@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from contracts.events import StockBooked, StockDispatched, StockReceived, StockReturned
+from contracts.events import StockBooked, StockDispatched, StockReceived, StockReturned, StockTakenBack
 from contracts.views import MoneyView, StockView
 from services.views.facts import StockFact
 from services.views.order_view import Hold, HoldStatus
@@ -25,6 +25,8 @@ def book_stock(stock: StockView, fact: StockFact) -> StockView:
             }
         case StockDispatched():
             change = {"booked": stock.booked - quantity, "dispatched": stock.dispatched + quantity}
+        case StockTakenBack():
+            change = {"on_hand": stock.on_hand + quantity, "taken_back": stock.taken_back + quantity}
         case _:
             assert_never(fact)
     return stock.model_copy(update=change)
@@ -40,6 +42,8 @@ def fold_stock(sku: str, facts: Iterable[StockFact]) -> StockView:
 def book_money(money: MoneyView, hold: Hold) -> MoneyView:
     """The money after a hold has become what it is now. Always: all that was authorized is somewhere."""
     amount = hold.amount_minor
+    if hold.refunded_minor:
+        return money.model_copy(update={"refunded_minor": money.refunded_minor + hold.refunded_minor})
     match hold.status:
         case HoldStatus.HELD:
             change = {

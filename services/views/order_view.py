@@ -15,15 +15,22 @@ from contracts.events import (
     OrderConfirmed,
     OrderPlaced,
     OrderRejected,
+    OrderReturned,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentExpired,
+    PaymentRefunded,
     PaymentVoided,
     PublicEvent,
+    ReturnOpened,
+    ReturnWithdrawn,
     ShipmentBooked,
     ShipmentBookingRefused,
     ShipmentCancelled,
     ShipmentDispatched,
+    ShipmentRecallCancelled,
+    ShipmentRecalled,
+    ShipmentReturned,
 )
 from contracts.sagas import Cause
 from contracts.views import OrderStatus, OrderView, ShipmentStatus, Transition
@@ -45,6 +52,7 @@ class Hold:
     amount_minor: int
     currency: str
     status: HoldStatus = HoldStatus.HELD
+    refunded_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,11 @@ def evolve(state: OrderState, event: PublicEvent, fact: LifeFact) -> OrderState:
             return replace(state, status=OrderStatus.CONFIRMED)
         case OrderRejected():
             return replace(state, status=OrderStatus.REJECTED, cause=fact.cause)
-        case PaymentAuthorized() | PaymentVoided() | PaymentExpired() | PaymentCaptured():
+        case ReturnOpened() | ReturnWithdrawn():
+            return state  # it is confirmed all the while
+        case OrderReturned():
+            return replace(state, status=OrderStatus.RETURNED)
+        case PaymentAuthorized() | PaymentVoided() | PaymentExpired() | PaymentCaptured() | PaymentRefunded():
             return replace(state, holds={**state.holds, fact.authorization: _hold(state, event, fact)})
         case ShipmentBooked():
             return replace(state, shipment=ShipmentStatus.BOOKED)
@@ -89,8 +101,12 @@ def evolve(state: OrderState, event: PublicEvent, fact: LifeFact) -> OrderState:
             return replace(state, shipment=ShipmentStatus.NONE)
         case ShipmentCancelled():
             return replace(state, shipment=ShipmentStatus.CANCELLED)
-        case ShipmentDispatched():
+        case ShipmentDispatched() | ShipmentRecallCancelled():
             return replace(state, shipment=ShipmentStatus.DISPATCHED)
+        case ShipmentRecalled():
+            return replace(state, shipment=ShipmentStatus.RECALLED)
+        case ShipmentReturned():
+            return replace(state, shipment=ShipmentStatus.RETURNED)
         case _:
             assert_never(fact)
 
@@ -122,6 +138,7 @@ def view_of(order_id: str, state: OrderState, transitions: Iterable[Transition])
         captured_minor=_sum_of(state, HoldStatus.CAPTURED),
         voided_minor=_sum_of(state, HoldStatus.VOIDED),
         expired_minor=_sum_of(state, HoldStatus.EXPIRED),
+        refunded_minor=sum(hold.refunded_minor for hold in state.holds.values()),
         shipment=state.shipment,
         placed_at=placed.at,
         transitions=tuple(transitions),
@@ -145,6 +162,11 @@ def _hold(state: OrderState, event: PublicEvent, fact: PaymentFact) -> Hold:
         if hold is not None:
             raise UnbookableEvent(event, f"a new authorization, {fact.authorization} is {hold.status}")
         return Hold(fact.amount_minor, fact.currency)
+    if isinstance(fact, PaymentRefunded):
+        if hold is None or hold.status is not HoldStatus.CAPTURED or hold.refunded_minor:
+            found = ("refunded" if hold.refunded_minor else hold.status) if hold else "unknown"
+            raise UnbookableEvent(event, f"a captured authorization, {fact.authorization} is {found}")
+        return replace(hold, refunded_minor=fact.amount_minor)
     if hold is None or hold.status is not HoldStatus.HELD:
         found = hold.status if hold else "unknown"
         raise UnbookableEvent(event, f"a held authorization, {fact.authorization} is {found}")

@@ -65,6 +65,7 @@ class StockRow(SQLModel, table=True):
     booked: int = Field(default=0, sa_type=BigInt)
     dispatched: int = Field(default=0, sa_type=BigInt)
     returned: int = Field(default=0, sa_type=BigInt)
+    taken_back: int = Field(default=0, sa_type=BigInt, sa_column_kwargs={"server_default": "0"})
 
 
 class MoneyRow(SQLModel, table=True):
@@ -79,6 +80,7 @@ class MoneyRow(SQLModel, table=True):
     voided_minor: int = Field(default=0, sa_type=BigInt)
     expired_minor: int = Field(default=0, sa_type=BigInt)
     held_minor: int = Field(default=0, sa_type=BigInt)
+    refunded_minor: int = Field(default=0, sa_type=BigInt, sa_column_kwargs={"server_default": "0"})
 
 
 class ViewedEventRow(SQLModel, table=True):
@@ -108,7 +110,7 @@ class ViewedEventRow(SQLModel, table=True):
 
 VIEW_TABLES: tuple[type[SQLModel], ...] = (OrderRow, StockRow, MoneyRow, ViewedEventRow)
 
-VIEW_SCHEMA = Schema((*CONSUMER_TABLES, *VIEW_TABLES), "views_0001", Path(__file__).parent / "migrations")
+VIEW_SCHEMA = Schema((*CONSUMER_TABLES, *VIEW_TABLES), "views_0002", Path(__file__).parent / "migrations")
 
 _EXPECTED = {
     "view_orders_all": "1000000 1000000 1 1",

@@ -57,6 +57,20 @@ def test_order_when_given_the_same_key_is_the_same_order(terminal: Terminal) -> 
     assert first["order_id"] == second["order_id"]
 
 
+def test_return_when_asked_for_is_shown_and_audited_like_an_order(terminal: Terminal) -> None:
+    order_id = terminal.order()
+
+    printed = terminal.run("return", order_id, "--wait", "10")
+
+    named, return_id, status = printed.split()[:3]
+    assert (named, status) == ("return", "completed")
+    assert "refund_payment" in terminal.run("show", return_id)
+    assert "The saga completed." in terminal.run("history", return_id)
+    terminal.run("audit", return_id)
+    terminal.run("audit", order_id)
+    assert "TOO_LATE" in terminal.run("cancel", return_id, exit_code=1)
+
+
 def test_order_when_placed_again_is_a_new_one_that_meets_the_same_faults(terminal: Terminal) -> None:
     first = terminal.order(faults=[OUT_OF_STOCK])
 
@@ -104,7 +118,7 @@ def test_stock_when_received_twice_with_one_key_grows_once(terminal: Terminal) -
         terminal.run("stock", "receive", sku, "5", "--key", key)
 
     rows = {row.split()[0]: row.split()[1:] for row in terminal.run("stock").splitlines()}
-    assert rows[sku] == ["5", "5", "0", "0"]
+    assert rows[sku] == ["5", "5", "0", "0", "0"]
 
 
 class TestConsumers:

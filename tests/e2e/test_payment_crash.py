@@ -50,6 +50,8 @@ AUTHORIZE = Act("SELECT 1 FROM gateway_holds WHERE reference = ? AND state = 'HE
 CAPTURE = Act("SELECT 1 FROM gateway_captures WHERE reference = ?", ["PaymentAuthorized"])
 VOID = Act("SELECT 1 FROM gateway_holds WHERE reference = ? AND state = 'VOIDED'", ["PaymentAuthorized"])
 
+REFUND = Act("SELECT 1 FROM gateway_refunds WHERE reference = ?", ["PaymentAuthorized", "PaymentCaptured"])
+
 
 async def kill_payment_after(act: Act, system: System, order: SagaView) -> None:
     """Kills it as soon as the gateway has done it, and checks that this was before our own record of it."""
@@ -94,6 +96,19 @@ async def test_order_when_cancelled_after_payment_died_before_recording_holds_no
     ended = await slow_shop.until_clean(order, SagaStatus.COMPENSATED)
     assert (ended.cause, ended.cancel) == (Cause.CANCELLED, CancelState.EFFECTIVE)
     assert await slow_shop.money_at_the_gateway(order) == [("voided", order.total_minor)]
+
+
+async def test_return_when_payment_dies_before_recording_is_paid_back_exactly_once(
+    slow_system: System, slow_shop: Shop
+) -> None:
+    order = await slow_shop.order()
+    await slow_shop.until_clean(order, SagaStatus.COMPLETED)
+    returned = await slow_shop.give_back(order)
+
+    await kill_payment_after(REFUND, slow_system, order)
+
+    await slow_shop.until_clean(returned, SagaStatus.COMPLETED)
+    assert await slow_shop.paid_back_by_the_gateway(order) == [order.total_minor]
 
 
 def _select(system: System, database: str, query: str, order: SagaView) -> list[str]:

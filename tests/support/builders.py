@@ -18,6 +18,14 @@ STEP_OF: dict[type[Contract], str] = {
     commands.BookShipment: "book_shipment",
     commands.CancelShipment: "book_shipment",
     commands.DispatchShipment: "dispatch_shipment",
+    commands.OpenReturn: "open_return",
+    commands.WithdrawReturn: "open_return",
+    commands.RecallShipment: "recall_shipment",
+    commands.CancelRecall: "recall_shipment",
+    commands.RefundPayment: "refund_payment",
+    commands.AbandonRefund: "refund_payment",
+    commands.ReceiveShipment: "receive_shipment",
+    commands.CloseReturn: "close_order",
 }
 
 
@@ -86,3 +94,34 @@ class SagaCommands:
 
     def dispatch_shipment(self) -> commands.DispatchShipment:
         return commands.DispatchShipment(order_id=self.order_id, saga_id=self.saga_id)
+
+
+class ReturnCommands(SagaCommands):
+    """The commands that a return saga of its own sends about an order."""
+
+    def __init__(self, order_id: UUID) -> None:
+        super().__init__(order_id, saga_id=f"return-{uuid4()}")
+
+    def open_return(self) -> commands.OpenReturn:
+        return commands.OpenReturn(order_id=self.order_id, saga_id=self.saga_id)
+
+    def withdraw_return(self) -> commands.WithdrawReturn:
+        return commands.WithdrawReturn(order_id=self.order_id, saga_id=self.saga_id)
+
+    def close_return(self) -> commands.CloseReturn:
+        return commands.CloseReturn(order_id=self.order_id, saga_id=self.saga_id)
+
+    def recall_shipment(self) -> commands.RecallShipment:
+        return commands.RecallShipment(order_id=self.order_id, saga_id=self.saga_id)
+
+    def cancel_recall(self) -> commands.CancelRecall:
+        return commands.CancelRecall(order_id=self.order_id, saga_id=self.saga_id)
+
+    def receive_shipment(self) -> commands.ReceiveShipment:
+        return commands.ReceiveShipment(order_id=self.order_id, saga_id=self.saga_id)
+
+    def refund_payment(self) -> commands.RefundPayment:
+        return commands.RefundPayment(order_id=self.order_id, saga_id=self.saga_id)
+
+    def abandon_refund(self) -> commands.AbandonRefund:
+        return commands.AbandonRefund(order_id=self.order_id, saga_id=self.saga_id)

@@ -95,6 +95,23 @@ class Logs:
         self.add("shipping", public.ShipmentDispatched(), stream=order_id)
         self._move(order_id, public.StockDispatched(sku=sku, quantity=quantity))
 
+    def open_return(self, order_id: str) -> None:
+        self.add("order", public.ReturnOpened(), stream=order_id)
+        self.add("shipping", public.ShipmentRecalled(), stream=order_id)
+
+    def withdraw_return(self, order_id: str) -> None:
+        self.add("shipping", public.ShipmentRecallCancelled(), stream=order_id)
+        self.add("order", public.ReturnWithdrawn(), stream=order_id)
+
+    def refund(self, order_id: str, amount_minor: int = AMOUNT) -> None:
+        refunded = public.PaymentRefunded(authorization=f"auth-{order_id}", amount_minor=amount_minor)
+        self.add("payment", refunded, stream=order_id)
+
+    def take_back(self, order_id: str, sku: str, quantity: int = 2) -> None:
+        self.add("shipping", public.ShipmentReturned(), stream=order_id)
+        self._move(order_id, public.StockTakenBack(sku=sku, quantity=quantity))
+        self.add("order", public.OrderReturned(), stream=order_id)
+
     def fulfil(self, sku: str, *, customer: str = "cust-1", currency: str = "EUR") -> str:
         """The id of a new order that goes all the way."""
         order_id = self.place(customer=customer, currency=currency)
@@ -115,5 +132,9 @@ class Logs:
         self.reject(order_id, cause)
         return order_id
 
-    def _move(self, order_id: str, moved: public.StockBooked | public.StockReturned | public.StockDispatched) -> None:
+    def _move(
+        self,
+        order_id: str,
+        moved: public.StockBooked | public.StockReturned | public.StockDispatched | public.StockTakenBack,
+    ) -> None:
         self.add("shipping", moved, stream=f"stock-{moved.sku}", subject=order_id)

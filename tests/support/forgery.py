@@ -1,13 +1,13 @@
 """The services' logs of one order, written by hand, so that tests can forge what must never happen."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from api.audit.evidence import Evidence
-from api.services import BarrierEntry, Books, GatewayCapture, GatewayHold, StoredEvent, Stream
+from api.services import BarrierEntry, Books, GatewayCapture, GatewayHold, GatewayRefund, StoredEvent, Stream
 from contracts.sagas import Residue, SagaStatus
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,6 +16,7 @@ LINES: list[dict[str, Any]] = [
     {"sku": "PEN-1", "quantity": 1, "unit_price_minor": 100},
 ]
 TOTAL = 2600
+_STEPS_OF_A_RETURN = {"open_return", "recall_shipment", "refund_payment", "receive_shipment", "close_order"}
 
 
 @dataclass
@@ -39,12 +40,17 @@ class Forgery:
         says nothing at all."""
         self.gateway_holds: dict[str, tuple[str, int]] = {}
         self.gateway_captured = 0
+        self.gateway_refunds: dict[str, int] = {}
+        self.return_id = f"return-{uuid4()}"
         self._clock = 0
         for log in self.stock.values():
             self.event(log, "StockReceived", None, "ReceiveStock", quantity=10)
 
     def key(self, step: str) -> str:
-        return f"order-{self.order_id}:{step}"
+        return f"{self._saga_of(step)}:{step}"
+
+    def _saga_of(self, step: str) -> str:
+        return self.return_id if step in _STEPS_OF_A_RETURN else f"order-{self.order_id}"
 
     def event(self, log: Log, event_type: str, step: str | None, command: str, **data: Any) -> None:
         log.events.append(
@@ -55,7 +61,7 @@ class Forgery:
                 data=data,
                 key=self.key(step) if step else f"seed-{log.name}",
                 command=command,
-                saga_id=f"order-{self.order_id}" if step else None,
+                saga_id=self._saga_of(step) if step else None,
                 recorded_at=self._now(),
             )
         )
@@ -140,6 +146,45 @@ class Forgery:
             log, quantity = self.stock[line["sku"]], line["quantity"]
             self.event(log, event_type, step, command, order_id=self.order_id, quantity=quantity)
 
+    def open_return(self) -> None:
+        self.event(self.order, "ReturnOpened", "open_return", "OpenReturn", saga_id=self.return_id)
+
+    def withdraw_return(self) -> None:
+        self.event(self.order, "ReturnWithdrawn", "open_return", "WithdrawReturn")
+        self.bar(self.order, "open_return", "WithdrawReturn")
+
+    def recall(self) -> None:
+        self.event(self.shipping, "ShipmentRecalled", "recall_shipment", "RecallShipment", saga_id=self.return_id)
+
+    def cancel_recall(self) -> None:
+        self.event(self.shipping, "ShipmentRecallCancelled", "recall_shipment", "CancelRecall")
+        self.bar(self.shipping, "recall_shipment", "CancelRecall")
+
+    def refund(self, amount_minor: int = TOTAL) -> None:
+        key, refund = self.key("authorize_payment"), self.key("refund_payment")
+        money = {"authorization": key, "amount_minor": amount_minor}
+        self.event(self.payment, "PaymentRefunded", "refund_payment", "RefundPayment", **money)
+        self.gateway_refunds[refund] = self.gateway_refunds.get(refund, 0) + amount_minor
+
+    def receive(self, lines: Iterable[dict[str, Any]] = LINES) -> None:
+        self.event(self.shipping, "ShipmentReturned", "receive_shipment", "ReceiveShipment")
+        self.move("StockTakenBack", "receive_shipment", "ReceiveShipment", lines)
+
+    def close_return(self) -> None:
+        self.event(self.order, "OrderReturned", "close_order", "CloseReturn")
+
+    def take_back(self) -> "Forgery":
+        """All that a healthy return does, of an order that was completed."""
+        for act in (self.open_return, self.recall, self.refund, self.receive, self.close_return):
+            act()
+        return self
+
+    def call_off(self) -> "Forgery":
+        """All that a return does that is turned back at its pivot."""
+        for act in (self.open_return, self.recall, self.cancel_recall, self.withdraw_return):
+            act()
+        return self
+
     def complete(self) -> "Forgery":
         """All that a healthy saga does."""
         for act in (self.place, self.authorize, self.book, self.capture, self.confirm, self.dispatch):
@@ -152,10 +197,15 @@ class Forgery:
             act()
         return self
 
+    def return_evidence(self, status: SagaStatus, *residue: Residue) -> Evidence:
+        """What an auditor of the return gets to see."""
+        return replace(self.evidence(status, *residue), saga_id=self.return_id)
+
     def evidence(self, status: SagaStatus, *residue: Residue) -> Evidence:
         """What an auditor gets to see."""
         return Evidence(
             order_id=self.order_id,
+            saga_id=f"order-{self.order_id}",
             status=status,
             residue=residue,
             order=_stream(self.order, {}),
@@ -168,6 +218,7 @@ class Forgery:
                     for key, (state, amount) in self.gateway_holds.items()
                 ),
                 captures=(GatewayCapture(key=self.key("capture_payment"), amount_minor=self.gateway_captured),),
+                refunds=tuple(GatewayRefund(key=key, amount_minor=n) for key, n in self.gateway_refunds.items()),
             ),
         )
 
@@ -181,27 +232,31 @@ class Forgery:
 
 def stock_sums(log: Log) -> dict[str, int]:
     """What the shipping service states about a SKU."""
-    sums = dict.fromkeys(("StockReceived", "StockBooked", "StockReturned", "StockDispatched"), 0)
+    sums = dict.fromkeys(("StockReceived", "StockBooked", "StockReturned", "StockDispatched", "StockTakenBack"), 0)
     for event in log.events:
         sums[event.type] += event.data["quantity"]
-    received, booked, returned, dispatched = sums.values()
+    received, booked, returned, dispatched, taken_back = sums.values()
     return {
         "received": received,
-        "on_hand": received - booked + returned,
+        "on_hand": received - booked + returned + taken_back,
         "booked": booked - returned - dispatched,
         "dispatched": dispatched,
+        "taken_back": taken_back,
     }
 
 
 def _payment_sums(log: Log) -> dict[str, int]:
     amounts: dict[str, int] = {}
     sums = {"authorized_minor": 0, "held_minor": 0, "captured_minor": 0, "voided_minor": 0, "expired_minor": 0}
+    sums["refunded_minor"] = 0
     for event in log.events:
         authorization = event.data.get("authorization", "")
         if event.type == "PaymentAuthorized":
             amounts[authorization] = event.data.get("amount_minor", 0)
             sums["authorized_minor"] += amounts[authorization]
             sums["held_minor"] += amounts[authorization]
+        elif event.type == "PaymentRefunded":
+            sums["refunded_minor"] += event.data["amount_minor"]
         else:
             sums[f"{event.type.removeprefix('Payment').lower()}_minor"] += amounts.get(authorization, 0)
             sums["held_minor"] -= amounts.get(authorization, 0)

@@ -14,7 +14,10 @@ from api.view.fold import fold
 from api.view.story import tell
 from api.view.temporal_events import read_facts, read_pending
 from contracts.sagas import HistoryEntry, Links, SagaView
+from workflows.names import RETURN_PREFIX
 from workflows.order_saga import ORDER_SAGA_DEFINITION
+from workflows.return_saga import RETURN_SAGA_DEFINITION
+from workflows.saga.definition import SagaDefinition
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 NAMES = sorted(path.stem for path in HISTORIES.glob("*.json"))
@@ -27,14 +30,18 @@ class Recorded:
     history: WorkflowHistory
     description: DescribeWorkflowExecutionResponse
 
+    @property
+    def definition(self) -> SagaDefinition:
+        return RETURN_SAGA_DEFINITION if self.workflow_id.startswith(RETURN_PREFIX) else ORDER_SAGA_DEFINITION
+
     def facts(self, upto: int | None = None) -> list[Fact]:
         """All facts, or those of the first events only."""
-        return read_facts(self.history.events[:upto], ORDER_SAGA_DEFINITION)
+        return read_facts(self.history.events[:upto], self.definition)
 
     def view(self) -> SagaView:
         return fold(
             self.facts(),
-            ORDER_SAGA_DEFINITION,
+            self.definition,
             LINKS,
             pending=read_pending(self.description.pending_activities),
             cancel_requested=self.description.workflow_extended_info.cancel_requested,
@@ -42,10 +49,10 @@ class Recorded:
 
     def view_after(self, events: int) -> SagaView:
         """The view as it would have been when the history had so many events."""
-        return fold(self.facts(events), ORDER_SAGA_DEFINITION, LINKS)
+        return fold(self.facts(events), self.definition, LINKS)
 
     def story(self) -> list[HistoryEntry]:
-        return list(tell(self.facts(), ORDER_SAGA_DEFINITION))
+        return list(tell(self.facts(), self.definition))
 
 
 def recorded(name: str) -> Recorded:

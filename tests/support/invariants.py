@@ -21,6 +21,8 @@ NOT_HELD = "no authorization is live"
 NOT_SHIPPED = "no shipment is live"
 RETURNED = "the stock is as before"
 REJECTED = "the order is rejected or was never placed"
+COVERED = "no more is refunded than was captured"
+PAID_BACK = "a return has refunded exactly what it took back"
 RESIDUE = "nothing is left beyond the residue listed"
 GATEWAY = "the gateway's books agree with ours"
 

@@ -1,4 +1,4 @@
-"""A world around the order saga for API tests: scripted activities in place of services, and a worker to run them."""
+"""A world around our sagas for API tests: scripted activities in place of services, and a worker to run them."""
 
 import asyncio
 from collections import defaultdict
@@ -11,9 +11,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 
+from contracts.sagas import StepKind
 from contracts.wire import Call, Outcome, Reply
-from run.worker import workflow_runner
-from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSaga
+from run.worker import WORKFLOWS, workflow_runner
+from workflows.definitions import DEFINITIONS
 
 OK = Reply(outcome=Outcome.DONE)
 NOTHING = Reply(outcome=Outcome.NOTHING_TO_UNDO)
@@ -22,7 +23,9 @@ ACCEPTED = Reply(outcome=Outcome.ACCEPTED)
 ALREADY = Reply(outcome=Outcome.ALREADY_DONE)
 Move = Reply | str
 """A reply; or a failure's code, which is a refusal where it begins with an exclamation mark."""
-_UNDOES = {step.undo.name: step.action.name for step in ORDER_SAGA_DEFINITION.steps if step.undo}
+_STEPS = [step for definition in DEFINITIONS for step in definition.steps]
+_UNDOES = {step.undo.name: step.action.name for step in _STEPS if step.undo}
+_FENCES = {step.undo.name for step in _STEPS if step.undo and step.kind is StepKind.PIVOT}
 
 
 class OrderWorld:
@@ -64,18 +67,18 @@ class OrderWorld:
         if name not in _UNDOES:
             return OK
         happened = (saga_id, _UNDOES[name]) in self._done
-        if name == "abandon_capture":
+        if name in _FENCES:
             return ALREADY if happened else FENCED
         return OK if happened else NOTHING
 
 
 @asynccontextmanager
 async def order_worker(client: Client, world: OrderWorld, task_queue: str) -> AsyncIterator[None]:
-    """A worker that runs order sagas in this world."""
+    """A worker that runs sagas in this world."""
     async with Worker(
         client,
         task_queue=task_queue,
-        workflows=[OrderSaga],
+        workflows=WORKFLOWS,
         activities=[world.attempt],
         workflow_runner=workflow_runner(),
     ):

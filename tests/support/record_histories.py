@@ -1,4 +1,4 @@
-"""Records real histories of order sagas into `tests/histories/`, for the fold, the story and replays.
+"""Records real histories of sagas into `tests/histories/`, for the fold, the story and replays.
 
 Run it with `python -m tests.support.record_histories` when what a saga writes into its history has changed on purpose.
 """
@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 from google.protobuf import json_format
@@ -32,13 +33,16 @@ from workflows import names
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import OrderSaga
 from workflows.policies import TASK_TIMEOUT
+from workflows.return_commands import ReturnedOrder, ReturnSagaInput
+from workflows.return_saga import ReturnSaga
 from workflows.saga.orchestrator import SagaResult
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 _QUEUE = "recording"
 _IDS = UUID("3c0e6d0e-1d5a-4a3e-8f7e-000000000000")
 _POLICY = Policy(fast_timeout_s=0.5, attempt_timeout_s=1, retry_initial_s=0.02, retry_max_s=0.05, stuck_after=3)
-Handle = WorkflowHandle[OrderSaga, SagaResult]
+_RUNNING = TypedSearchAttributes([SearchAttributePair(names.SAGA_STATUS, SagaStatus.RUNNING)])
+Handle = WorkflowHandle[Any, SagaResult]
 Scenario = Callable[["Recorder", str], Awaitable[Handle]]
 
 
@@ -58,7 +62,22 @@ class Recorder:
             id=names.saga_id_of(order_id),
             task_queue=_QUEUE,
             task_timeout=TASK_TIMEOUT,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(names.SAGA_STATUS, SagaStatus.RUNNING)]),
+            search_attributes=_RUNNING,
+        )
+
+    async def start_return(self, name: str, policy: Policy = _POLICY, **always: Move) -> Handle:
+        return_id = uuid5(_IDS, name)
+        saga_id = names.return_saga_id_of(return_id)
+        for activity, move in always.items():
+            self.world.always[saga_id, activity] = move
+        order = ReturnedOrder(customer_id="cust-1", total_minor=2500, currency="EUR")
+        return await self.client.start_workflow(
+            ReturnSaga.run,
+            ReturnSagaInput(order_id=uuid5(_IDS, "completed"), return_id=return_id, order=order, policy=policy),
+            id=saga_id,
+            task_queue=_QUEUE,
+            task_timeout=TASK_TIMEOUT,
+            search_attributes=_RUNNING,
         )
 
     async def describe(self, handle: Handle) -> DescribeWorkflowExecutionResponse:
@@ -279,6 +298,30 @@ async def reset_after_completion(recorder: Recorder, name: str) -> Handle:
     return await ended(recorder.client.get_workflow_handle_for(OrderSaga.run, handle.id))
 
 
+async def returned(recorder: Recorder, name: str) -> Handle:
+    return await ended(await recorder.start_return(name))
+
+
+async def return_refused(recorder: Recorder, name: str) -> Handle:
+    return await ended(await recorder.start_return(name, refund_payment="!REFUND_REFUSED"))
+
+
+async def return_cancelled(recorder: Recorder, name: str) -> Handle:
+    """While one of the first group is done and the other waits for its next attempt."""
+    policy = _POLICY.model_copy(update={"retry_initial_s": 30.0, "retry_max_s": 30.0})
+    handle = await recorder.start_return(name, policy, recall_shipment="NO_REPLY")
+    await recorder.until_pending(handle, "recall_shipment", attempt=2)
+    await handle.cancel()
+    return await ended(handle)
+
+
+async def return_forced(recorder: Recorder, name: str) -> Handle:
+    handle = await recorder.start_return(name, receive_shipment="NO_REPLY")
+    await recorder.until_stuck(handle)
+    await recorder.decide(handle, "receive_shipment", DecisionKind.SKIP)
+    return await ended(handle)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     completed,
     declined,
@@ -303,6 +346,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     turned_forward,
     terminated,
     reset_after_completion,
+    returned,
+    return_refused,
+    return_cancelled,
+    return_forced,
 )
 
 

@@ -12,12 +12,12 @@ from temporalio.worker import Replayer
 
 from contracts.sagas import HistoryPage, SagaStatus, SagaView, StepState
 from run.state import Urls
-from run.worker import workflow_runner
+from run.worker import WORKFLOWS, workflow_runner
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
+from tests.support.stock import shelf
 from workflows.converter import DATA_CONVERTER
 from workflows.names import CUSTOMER_ID, NAMESPACE
-from workflows.order_saga import OrderSaga
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
 AT_ONCE = 8
@@ -57,6 +57,14 @@ class Shop:
         """As a careful customer does: no answer, or 503, and the same order is sent again with the same key."""
         key = key or str(uuid4())
         response = await self._insisting(lambda: self.post_order(key=key, wait_s=wait_s, **changes), within_s=within_s)
+        assert response.status_code in (200, 202), response.text
+        return SagaView.model_validate_json(response.content)
+
+    async def give_back(self, order: SagaView, *, wait_s: int = 0, **asked: Any) -> SagaView:
+        """The return of an order; no answer, or 503, and the same is sent again with the same key."""
+        headers = {"Idempotency-Key": str(uuid4()), "Prefer": f"wait={wait_s}"}
+        url = f"{self.at.urls.api}/orders/{order.order_id}/return"
+        response = await self._insisting(lambda: self._http.post(url, json=asked, headers=headers))
         assert response.status_code in (200, 202), response.text
         return SagaView.model_validate_json(response.content)
 
@@ -110,7 +118,7 @@ class Shop:
 
     async def assert_replayable(self, orders: list[SagaView]) -> None:
         """Each saga's history, as the API hands it out, is what our workflow code would do again."""
-        replayer = Replayer(workflows=[OrderSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+        replayer = Replayer(workflows=WORKFLOWS, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
         for order in orders:
             history = (await self._get(order, "/history?format=temporal")).text
             await replayer.replay_workflow(WorkflowHistory.from_json(order.saga_id, history))
@@ -155,13 +163,13 @@ class Shop:
         return True
 
     async def cancel(self, order: SagaView) -> httpx.Response:
-        return await self._insisting(lambda: self._http.post(f"{self.at.urls.api}/orders/{order.order_id}/cancel"))
+        return await self._insisting(lambda: self._http.post(f"{self.at.urls.api}{order.links.self}/cancel"))
 
     async def post_decision(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
         """More may be `without_faults`, or `key`."""
         headers = {"Idempotency-Key": more.pop("key", str(uuid4()))}
         body = {"step": step, "decision": decision, "reason": "a test says so", **more}
-        url = f"{self.at.urls.api}/orders/{order.order_id}/decisions"
+        url = f"{self.at.urls.api}{order.links.self}/decisions"
         return await self._http.post(url, json=body, headers=headers)
 
     async def decide(self, order: SagaView, step: str, decision: str, **more: Any) -> httpx.Response:
@@ -182,13 +190,20 @@ class Shop:
     async def stock_of(self, sku: str) -> dict[str, int]:
         response = await self._http.get(f"{self.at.urls.shipping}/stock/{sku}")
         assert response.status_code == httpx.codes.OK, response.text
-        return {name: value for name, value in response.json().items() if name not in ("sku", "version")}
+        return shelf(response.json())
 
     async def money_at_the_gateway(self, order: SagaView) -> list[tuple[str, int]]:
         """What became of each hold that the gateway has in its own books for the order, and its amount."""
+        return [(hold["state"], hold["amount_minor"]) for hold in (await self._books(order))["holds"]]
+
+    async def paid_back_by_the_gateway(self, order: SagaView) -> list[int]:
+        """What it has paid back, by its own books."""
+        return [refund["amount_minor"] for refund in (await self._books(order))["refunds"] if refund["amount_minor"]]
+
+    async def _books(self, order: SagaView) -> dict[str, Any]:
         response = await self._http.get(f"{self.at.urls.payment}/gateway/books/{order.order_id}")
         assert response.status_code == httpx.codes.OK, response.text
-        return [(hold["state"], hold["amount_minor"]) for hold in response.json()["holds"]]
+        return dict(response.json())
 
     async def temporal(self) -> Client:
         return await Client.connect(self.at.urls.temporal, namespace=NAMESPACE, data_converter=DATA_CONVERTER)
@@ -200,7 +215,7 @@ class Shop:
         return [execution async for execution in client.list_workflows(narrowed)]
 
     async def _get(self, order: SagaView, path: str) -> httpx.Response:
-        response = await self._insisting(lambda: self._http.get(f"{self.at.urls.api}/orders/{order.order_id}{path}"))
+        response = await self._insisting(lambda: self._http.get(f"{self.at.urls.api}{order.links.self}{path}"))
         assert response.status_code == httpx.codes.OK, response.text
         return response
 

@@ -20,7 +20,7 @@ from api.app import create_app
 from api.config import ApiSettings
 from contracts.orders import Order
 from contracts.policy import Policy
-from run.worker import workflow_runner
+from run.worker import WORKFLOWS, workflow_runner
 from services.order.app import create_app as order_app
 from services.payment.app import create_app as payment_app
 from services.shipping.app import create_app as shipping_app
@@ -58,6 +58,8 @@ class World:
     api: httpx.AsyncClient
     settings: dict[str, Any]
     """What a worker in this world is started with, except its task queue."""
+    services: dict[str, str]
+    """Where each service is, without a gate before it."""
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def worker(
@@ -133,7 +135,7 @@ class Placed:
         assert view["status"] == expected, f"{view}; calls: {self.calls}"
         assert audit["clean"], f"{audit}; calls: {self.calls}"
         history = await self.handle.fetch_history()
-        replayer = Replayer(workflows=[OrderSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+        replayer = Replayer(workflows=WORKFLOWS, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
         await replayer.replay_workflow(history)
 
     async def _get(self, path: str) -> dict[str, Any]:
@@ -197,7 +199,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         settings = {"temporal_address": address, "namespace": NAMESPACE} | {
             f"{name}_url": f"{gate_url}/{name}" for name in urls
         }
-        world = World(environment.client, gate, client, settings)
+        world = World(environment.client, gate, client, settings, urls)
         try:
             yield world
         finally:

@@ -47,6 +47,15 @@ FOLDED = {
     "pivot_given_up": (SagaStatus.COMPENSATED, Cause.FAILED, None, [UNDONE, UNDONE, UNDONE, NOTHING, P, P]),
     "stuck_at_the_end": (SagaStatus.STUCK, None, None, [OK, OK, OK, OK, OK, STUCK]),
     "terminated": (SagaStatus.TERMINATED, None, None, [OK, OK, S, P, P, P]),
+    "returned": (SagaStatus.COMPLETED, None, None, [OK] * 5),
+    "return_refused": (SagaStatus.COMPENSATED, Cause.REFUSED, None, [UNDONE, UNDONE, REFUSED, P, P]),
+    "return_cancelled": (
+        SagaStatus.COMPENSATED,
+        Cause.CANCELLED,
+        CancelState.EFFECTIVE,
+        [UNDONE, NOTHING, NOTHING, P, P],
+    ),
+    "return_forced": (SagaStatus.FORCED, None, None, [OK, OK, OK, SKIPPED, OK]),
 }
 
 

@@ -12,7 +12,7 @@ from contracts.events import EventData, PublicEvent
 from contracts.wire import StepOutcome
 from messaging.port import NotNow
 from tests.support.event_logs import Logs
-from workflows.order_saga import ORDER_SAGA_DEFINITION
+from workflows.definitions import DEFINITIONS
 
 BOOKED = public.ShipmentBooked(units=(), awaited=True)
 DONE = StepOutcome(step="book_shipment", event="ShipmentBooked")
@@ -47,12 +47,12 @@ def announced(fact: EventData, *, service: str = "shipping", stream: str = "1", 
 
 async def told_of(*events: PublicEvent) -> list[tuple[str, StepOutcome]]:
     sagas = SagasOnPaper()
-    await Listener(ORDER_SAGA_DEFINITION, sagas).deliver(events)
+    await Listener(DEFINITIONS, sagas).deliver(events)
     return sagas.told
 
 
 def test_services_when_of_the_order_saga_are_those_that_announce_what_it_waits_for() -> None:
-    assert services_followed(ORDER_SAGA_DEFINITION) == ("shipping",)
+    assert services_followed(DEFINITIONS) == ("shipping",)
 
 
 async def test_event_when_a_saga_waits_for_it_is_told_to_it() -> None:
@@ -98,7 +98,7 @@ async def test_saga_when_it_is_over_holds_up_no_other() -> None:
     sagas = SagasOnPaper()
     sagas.over = {"order-1"}
 
-    await Listener(ORDER_SAGA_DEFINITION, sagas).deliver([announced(BOOKED), announced(BOOKED, stream="2")])
+    await Listener(DEFINITIONS, sagas).deliver([announced(BOOKED), announced(BOOKED, stream="2")])
 
     assert sagas.told == [("order-2", DONE)]
 
@@ -108,7 +108,7 @@ async def test_temporal_when_it_is_away_then_not_now_and_the_others_were_told() 
     sagas.away = {"order-1"}
 
     with pytest.raises(NotNow):
-        await Listener(ORDER_SAGA_DEFINITION, sagas).deliver([announced(BOOKED), announced(BOOKED, stream="2")])
+        await Listener(DEFINITIONS, sagas).deliver([announced(BOOKED), announced(BOOKED, stream="2")])
 
     assert sagas.told == [("order-2", DONE)]
 
@@ -116,7 +116,7 @@ async def test_temporal_when_it_is_away_then_not_now_and_the_others_were_told() 
 async def test_events_when_they_are_many_are_told_side_by_side_within_a_limit() -> None:
     sagas = SagasOnPaper()
 
-    await Listener(ORDER_SAGA_DEFINITION, sagas).deliver([announced(BOOKED, stream=str(n)) for n in range(100)])
+    await Listener(DEFINITIONS, sagas).deliver([announced(BOOKED, stream=str(n)) for n in range(100)])
 
     assert len(sagas.told) == 100
     assert 1 < sagas.most_at_once <= 20

@@ -1,12 +1,22 @@
 """Orders in a few words, within what Temporal keeps of them."""
 
 import json
+from uuid import UUID, uuid4
 
 import pytest
 
-from api.order_in_words import amount, customer_attribute_of, details_of, summary_of
+from api.order_in_words import (
+    amount,
+    customer_attribute_of,
+    details_of,
+    details_of_return,
+    summary_of,
+    summary_of_return,
+)
 from contracts.currencies import CODES
+from contracts.returns import Return
 from tests.support.orders import parsed_order
+from workflows.return_commands import ReturnedOrder, ReturnSagaInput
 
 LINE = {"sku": "BOOK-1", "quantity": 2, "unit_price_minor": 1250}
 
@@ -52,12 +62,33 @@ def test_details_when_faults_are_injected_then_told() -> None:
 
 @pytest.mark.parametrize("customer", ["cust-1", "\U0001f600" * 170, "\u4e2d" * 200, '"' * 200])
 def test_customer_attribute_when_it_fits_then_whole(customer: str) -> None:
-    assert customer_attribute_of(parsed_order(customer_id=customer)) == customer
+    assert customer_attribute_of(customer) == customer
 
 
 @pytest.mark.parametrize("length", [171, 175, 200])
 def test_customer_attribute_when_too_long_for_temporal_then_cut(length: int) -> None:
-    shown = customer_attribute_of(parsed_order(customer_id="\U0001f600" * length))
+    shown = customer_attribute_of("\U0001f600" * length)
 
     assert shown == "\U0001f600" * 170 + "…"
     assert len(json.dumps(shown)) <= 2048
+
+
+def a_return(customer: str = "cust-1", *faults: dict[str, object]) -> ReturnSagaInput:
+    return ReturnSagaInput(
+        order_id=UUID(int=7),
+        return_id=uuid4(),
+        order=ReturnedOrder(customer_id=customer, total_minor=2500, currency="EUR"),
+        asked=Return.model_validate({"faults": faults}),
+    )
+
+
+def test_return_when_summarised_then_whose_and_how_much() -> None:
+    assert summary_of_return(a_return()) == "Return of an order of cust-1: 25.00 EUR"
+    assert len(summary_of_return(a_return("\U0001f600" * 200)).encode()) <= 400
+
+
+def test_return_when_detailed_then_its_order_and_the_injected_faults() -> None:
+    details = details_of_return(a_return("cust-1", {"step": "refund_payment", "kind": "error", "times": "always"}))
+
+    assert "Order 00000000-0000-0000-0000-000000000007" in details
+    assert "- refund_payment, action: error always" in details

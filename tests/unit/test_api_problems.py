@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.temporal import _is_missing_setup
-from api.web.problems import ApiProblem, malformed, order_not_found
+from api.web.problems import ApiProblem, malformed, not_found
 from contracts.orders import Order
 from tests.support.orders import an_order
 
@@ -34,8 +34,8 @@ def test_place_when_its_name_is_long_then_cut_everywhere() -> None:
 def test_order_not_found_when_an_id_then_repeated_else_not() -> None:
     known = UUID("0f0c7a4e-5d34-5e5c-9f0a-3c1b3ddc3f52")
 
-    assert str(known) in order_not_found(known).detail
-    assert order_not_found(None).detail == "there is no such order: an order's id is a UUID"
+    assert str(known) in not_found("order", known).detail
+    assert not_found("order", None).detail == "there is no such order: its id is a UUID"
 
 
 @pytest.mark.parametrize(

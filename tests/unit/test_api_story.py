@@ -17,7 +17,8 @@ def test_entries_when_told_then_in_order_and_whole_sentences(name: str) -> None:
     ids = [entry.event_id for entry in story]
     assert ids == sorted(set(ids))
     assert all(entry.what.endswith(".") for entry in story)
-    assert story[0].what == "The saga of an order over 25.00 EUR started."
+    of_what = "the return of an order" if "return" in name else "an order"
+    assert story[0].what == f"The saga of {of_what} over 25.00 EUR started."
 
 
 def told(name: str) -> list[str]:
@@ -34,13 +35,22 @@ def test_healthy_saga_when_told_then_one_entry_a_step() -> None:
     ]
 
 
+def test_return_when_told_then_the_groups_steps_one_by_one() -> None:
+    steps = ["open_return", "recall_shipment", "refund_payment", "receive_shipment", "close_order"]
+
+    assert told("returned")[1:] == [*(f"{step} was done." for step in steps), "The saga completed."]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
+        ("return_refused", "cancel_recall (undoing recall_shipment) was done."),
+        ("return_cancelled", "The saga began to unwind, because it was cancelled."),
+        ("return_cancelled", "abandon_refund (the fence) is in place: the pivot has not happened and never will."),
         ("declined", "authorize_payment was refused: CARD_DECLINED."),
         ("declined", "The saga began to unwind, because a step was refused at authorize_payment."),
         ("deadline", "The saga began to unwind, because the deadline passed at book_shipment."),
-        ("cancelled", "The saga began to unwind, because the order was cancelled."),
+        ("cancelled", "The saga began to unwind, because it was cancelled."),
         (
             "cancelled",
             "cancel_shipment (undoing book_shipment) found nothing to undo, and made sure that nothing will come.",

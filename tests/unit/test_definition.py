@@ -2,8 +2,11 @@
 
 import pytest
 
+from api.web.kinds import KINDS
 from contracts.sagas import StepKind
+from run.worker import WORKFLOWS
 from tests.support.participants import Command
+from workflows.definitions import DEFINITIONS
 from workflows.saga.definition import InvalidDefinition, Operation, Parallel, SagaDefinition, Step
 
 
@@ -60,3 +63,10 @@ def test_diagram_when_a_step_may_end_by_events_then_they_lead_to_it() -> None:
     assert "  Did>Did] -. may end .-> a" in view.diagram
     assert "  Refused>Refused] -. may end .-> a" in view.diagram
     assert (view.places[0][0].done_by, view.places[0][0].refused_by) == ("Did", "Refused")
+
+
+def test_sagas_when_defined_are_all_run_by_workers_and_served_by_the_api() -> None:
+    defined = [definition.name for definition in DEFINITIONS]
+
+    assert [vars(saga)["__temporal_workflow_definition"].name for saga in WORKFLOWS] == defined
+    assert [kind.sagas.definition.name for kind in KINDS] == defined

@@ -83,6 +83,22 @@ class TestDocument:
         assert [f"{path}::{symbol}" for path, symbol in named if symbol not in _symbols(ROOT / path)] == []
 
 
+_EXCERPT = re.compile(r"^```python\n# (\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_your_own_saga_when_it_quotes_then_the_code_that_runs() -> None:
+    """A block of Python names its file first; `…` stands for lines that are left out."""
+    text = (ROOT / "docs" / "your-own-saga.md").read_text()
+    excerpts = _EXCERPT.findall(text)
+
+    assert len(excerpts) == text.count("```python") >= 10
+    for file, excerpt in excerpts:
+        code, found = (ROOT / file).read_text(), 0
+        for part in excerpt.split("…\n"):
+            found = code.find(part, found)
+            assert found >= 0, f"{file} does not have, or not in this order:\n{part}"
+
+
 def test_tour_when_read_has_eight_stops_that_each_name_a_symbol() -> None:
     stops = (ROOT / "docs" / "tour.md").read_text().split("\n## ")[1:]
 

@@ -74,6 +74,8 @@ class SagaDefinition:
 
     name: str
     table: tuple[Step | Parallel, ...]
+    input: type[Contract] = Contract
+    """What the saga is started with, and all its commands are built from."""
     places: tuple[Parallel, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from temporalio.worker import Replayer, Worker
 
 from api.app import create_app
 from contracts.sagas import SagaStatus
-from run.worker import workflow_runner
+from run.worker import WORKFLOWS, workflow_runner
 from tests.integration.api.bench import ApiBench, serving, settings_for
 from tests.support.buggy_saga import BuggySaga
 from tests.support.engine import TEMPORAL_CLI
@@ -20,7 +20,6 @@ from tests.support.eventually import eventually
 from tests.support.order_world import order_worker
 from tests.support.orders import an_order
 from workflows.converter import DATA_CONVERTER
-from workflows.order_saga import OrderSaga
 
 pytestmark = pytest.mark.integration
 
@@ -85,7 +84,7 @@ async def test_temporals_format_when_loaded_then_replays(api: ApiBench) -> None:
     response = await api.http.get(f"/orders/{view['order_id']}/history?format=temporal")
 
     history = WorkflowHistory.from_json(view["saga_id"], response.text)
-    replayer = Replayer(workflows=[OrderSaga], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history)
 
 

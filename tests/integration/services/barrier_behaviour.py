@@ -275,9 +275,10 @@ async def send_all(database_url: str, sagas: list[SagaCommands], *, undoes: bool
 
 
 async def assert_gateway_agrees(payment: Service, order_id: str) -> None:
-    """The gateway's own books say of each hold what our events say."""
+    """The gateway's own books say of each hold, and of what was paid back, what our events say."""
     state = (await payment.stream(order_id))["state"]
     books = (await payment.http.get(f"/gateway/books/{order_id}")).json()
     theirs = {hold["key"]: (hold["amount_minor"], hold["state"]) for hold in books["holds"] if hold["amount_minor"]}
     ours = {key: (hold["amount_minor"], hold["status"]) for key, hold in state["holds"].items()}
     assert theirs == ours
+    assert sum(refund["amount_minor"] for refund in books["refunds"]) == state["refunded_minor"]

@@ -124,13 +124,47 @@ class TestBeforeMigrations:
                 assert session.connection().execute(text("SELECT log_id FROM log")).scalar_one() == "old"
 
 
+def test_gateway_when_it_has_books_from_before_refunds_then_they_are_kept(empty: Database) -> None:
+    schema = schema_of(DatabaseName.GATEWAY)
+    migrate(empty, schema)
+    with empty.changing_tables() as connection:
+        for undo in (
+            "DROP TABLE gateway_refunds",
+            "ALTER TABLE gateway_holds DROP COLUMN refuses_refunds",
+            f"UPDATE {VERSION_TABLE} SET version_num = 'gateway_0001'",
+            "INSERT INTO gateway_holds VALUES ('key', 'order', 'CAPTURED', 2500, 'EUR', false)",
+        ):
+            connection.execute(text(undo))
+
+    migrated = migrate(empty, schema)
+
+    assert migrated == Migrated("gateway_0001", schema.revision)
+    with empty.reading() as session:
+        (row,) = session.connection().execute(text("SELECT amount_minor, refuses_refunds FROM gateway_holds")).all()
+    assert (row[0], bool(row[1])) == (2500, False)
+
+
 def definitions(connection: Connection) -> list[tuple[Any, ...]]:
     """All that the database knows of its tables."""
     queries = _ON_SQLITE if connection.dialect.name == "sqlite" else _ON_POSTGRES
-    found = [tuple(row) for query in queries for row in connection.execute(text(query))]
+    found = [tuple(map(_unordered, row)) for query in queries for row in connection.execute(text(query))]
     if ("table", "sqlite_stat1") in [row[:2] for row in found]:
         found += [tuple(row) for row in connection.execute(text("SELECT tbl, idx, stat FROM sqlite_stat1"))]
     return sorted(row for row in found if not any(VERSION_TABLE in str(cell) for cell in row))
+
+
+def _unordered(cell: Any) -> Any:
+    """SQLite keeps the text that made a table, and writes a column that was added later behind all constraints."""
+    if not (isinstance(cell, str) and cell.startswith("CREATE TABLE")):
+        return cell
+    parts, depth = [""], 0
+    for character in cell:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 1:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return sorted(" ".join(part.removesuffix(")").split()) for part in parts)
 
 
 _ON_SQLITE = ["SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"]

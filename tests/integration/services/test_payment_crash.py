@@ -13,7 +13,7 @@ from contracts.faults import Fault, FaultKind
 from contracts.wire import ALREADY_COMPENSATED
 from services.kernel.database import Database
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
-from tests.support.builders import SagaCommands
+from tests.support.builders import ReturnCommands, SagaCommands
 from tests.support.databases import Databases
 from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt
@@ -30,6 +30,7 @@ class Site:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
         self.commands = SagaCommands()
+        self.returning = ReturnCommands(self.commands.order_id)
 
     @asynccontextmanager
     async def payment(self, *, gateway_reply_delay_s: float = 0) -> AsyncIterator[tuple[RunningService, SagaAt]]:
@@ -45,11 +46,26 @@ class Site:
     async def die_before_recording(self, command: Contract, gateway_table: str) -> None:
         """Sends the command, and kills the service as soon as the gateway has it in its books."""
         async with self.payment(gateway_reply_delay_s=LONGER_THAN_THE_TEST_S) as (running, saga):
-            call = asyncio.create_task(saga.send(command))
+            sender = SagaAt(saga.service, self.returning) if gateway_table == "gateway_refunds" else saga
+            call = asyncio.create_task(sender.send(command))
             await eventually(lambda: self._gateway_rows(gateway_table) == 1)
             await running.kill()
             with pytest.raises(httpx.TransportError):
                 await call
+
+    @asynccontextmanager
+    async def refunding(self) -> AsyncIterator[SagaAt]:
+        async with self.payment() as (_, saga):
+            yield SagaAt(saga.service, self.returning)
+
+    async def capture(self) -> None:
+        async with self.payment() as (_, saga):
+            for command in (self.commands.authorize_payment(), self.commands.capture_payment()):
+                assert await saga.outcome(command) == "done"
+
+    def take_gateway_back_before_refunds(self) -> None:
+        with closing(Database(self._databases.url("gateway"))) as database, database.writing() as session:
+            session.connection().execute(text("DELETE FROM gateway_refunds"))
 
     def take_gateway_back_before_captures(self) -> None:
         with closing(Database(self._databases.url("gateway"))) as database, database.writing() as session:
@@ -142,3 +158,55 @@ async def test_fence_when_killed_before_recording_then_the_capture_stays_impossi
         assert await saga.outcome(saga.commands.release_payment()) == "done"
         assert await saga.events() == ["PaymentAuthorized", "PaymentVoided"]
         await assert_gateway_agrees(saga.service, saga.order_id)
+
+
+class TestRefund:
+    CAPTURED = ("PaymentAuthorized", "PaymentCaptured")
+
+    async def test_refund_when_killed_before_recording_and_sent_again_then_paid_back_once(self, site: Site) -> None:
+        await site.capture()
+        await site.die_before_recording(site.returning.refund_payment(), "gateway_refunds")
+
+        async with site.refunding() as saga:
+            assert await saga.outcome(site.returning.refund_payment()) == "done"
+
+            assert await saga.events() == [*self.CAPTURED, "PaymentRefunded"]
+            await assert_gateway_agrees(saga.service, saga.order_id)
+
+    async def test_refund_when_killed_before_recording_and_only_fenced_then_already_done(self, site: Site) -> None:
+        await site.capture()
+        await site.die_before_recording(site.returning.refund_payment(), "gateway_refunds")
+
+        async with site.refunding() as saga:
+            assert await saga.outcome(site.returning.abandon_refund()) == "already_done"
+
+            assert await saga.events() == [*self.CAPTURED, "PaymentRefunded"]
+            assert await saga.outcome(site.returning.refund_payment()) == "done"
+            await assert_gateway_agrees(saga.service, saga.order_id)
+
+    async def test_refund_when_killed_before_recording_and_another_saga_wants_it_then_that_is_refused(
+        self, site: Site
+    ) -> None:
+        await site.capture()
+        await site.die_before_recording(site.returning.refund_payment(), "gateway_refunds")
+
+        async with site.refunding() as saga:
+            other = ReturnCommands(site.commands.order_id)
+            assert await SagaAt(saga.service, other).outcome(other.refund_payment()) == "ALREADY_REFUNDED"
+            assert await saga.outcome(site.returning.refund_payment()) == "done"
+
+            assert await saga.events() == [*self.CAPTURED, "PaymentRefunded"]
+            await assert_gateway_agrees(saga.service, saga.order_id)
+
+    async def test_fence_when_killed_before_recording_then_the_refund_stays_impossible(self, site: Site) -> None:
+        await site.capture()
+        # A refund that died before it reached the gateway: the intent is ours alone.
+        await site.die_before_recording(site.returning.refund_payment(), "gateway_refunds")
+        site.take_gateway_back_before_refunds()
+        await site.die_before_recording(site.returning.abandon_refund(), "gateway_refunds")
+
+        async with site.refunding() as saga:
+            assert await saga.outcome(site.returning.refund_payment()) == ALREADY_COMPENSATED
+            assert await saga.outcome(site.returning.abandon_refund()) == "fenced"
+            assert await saga.events() == list(self.CAPTURED)
+            await assert_gateway_agrees(saga.service, saga.order_id)

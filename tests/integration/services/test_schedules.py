@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.base import Contract
 from services.payment.app import create_app
 from tests.integration.services.barrier_behaviour import assert_gateway_agrees
-from tests.support.builders import random_sku
+from tests.support.builders import ReturnCommands, random_sku
 from tests.support.databases import Databases
 from tests.support.eventually import eventually
 from tests.support.service_client import SagaAt, Service, in_memory
@@ -98,6 +98,37 @@ async def test_payment_when_anything_arrives_in_any_order_then_all_books_agree(
     assert state["held_minor"] == 0
     assert state["authorized_minor"] == state["voided_minor"] + state["expired_minor"] + state["captured_minor"]
     await assert_gateway_agrees(payment, saga.order_id)
+
+
+@RELAXED
+@given(schedule=scheduled("refund_payment", "abandon_refund", "another_refund"))
+async def test_refunds_when_anything_arrives_in_any_order_then_never_two(
+    payments: list[Service], schedule: Schedule
+) -> None:
+    ordered = SagaAt(payments[0])
+    for command in (ordered.commands.authorize_payment(), ordered.commands.capture_payment()):
+        await eventually(partial(_is_answered, ordered, command))
+    first, second = ReturnCommands(ordered.commands.order_id), ReturnCommands(ordered.commands.order_id)
+    by_first = {"refund_payment": first.refund_payment(), "abandon_refund": first.abandon_refund()}
+    replicas = [SagaAt(replica, first) for replica in payments]
+    others = [SagaAt(replica, second) for replica in payments]
+    await asyncio.gather(
+        send_all(replicas, by_first, [entry for entry in schedule if entry[0] in by_first]),
+        send_all(
+            others,
+            {"another_refund": second.refund_payment()},
+            [entry for entry in schedule if entry[0] not in by_first],
+        ),
+    )
+
+    fenced = await replicas[0].outcome(first.abandon_refund())
+
+    events = await ordered.events()
+    assert events.count("PaymentRefunded") <= 1
+    stream = await payments[0].stream(ordered.order_id)
+    refunded_by = [event["saga_id"] for event in stream["events"] if event["type"] == "PaymentRefunded"]
+    assert fenced == ("already_done" if refunded_by == [first.saga_id] else "fenced")
+    await assert_gateway_agrees(payments[0], ordered.order_id)
 
 
 @RELAXED

@@ -7,6 +7,7 @@ from api.audit.service_events import UnreadableEvent
 from contracts.sagas import SagaStatus
 from tests.support.forgery import TOTAL, Forgery
 from tests.support.invariants import (
+    COVERED,
     MONEY,
     NAMED,
     ONCE,
@@ -69,7 +70,7 @@ class TestClean:
         judged = audit(forged.evidence(status))
 
         assert judged.clean
-        assert {verdict.invariant for verdict in judged.verdicts} == {ONCE, NAMED, TOMBSTONE, MONEY, STOCK}
+        assert {verdict.invariant for verdict in judged.verdicts} == {ONCE, NAMED, TOMBSTONE, MONEY, COVERED, STOCK}
 
 
 class TestTerminated:

@@ -41,6 +41,11 @@ TOLD: list[tuple[str, EventData, str]] = [
     ("payment", events.PaymentCaptured(authorization=AUTHORIZATION), "We have received your payment for order 7."),
     ("payment", events.PaymentVoided(authorization=AUTHORIZATION), "The amount held for your order 7 was let go."),
     ("payment", events.PaymentExpired(authorization=AUTHORIZATION), "The amount held for your order 7 was let go."),
+    (
+        "payment",
+        events.PaymentRefunded(authorization=AUTHORIZATION, amount_minor=2800),
+        "We have paid back what you paid for order 7.",
+    ),
     ("shipping", events.ShipmentDispatched(), "Your order 7 is on its way."),
 ]
 NOT_TOLD: list[tuple[str, EventData]] = [
@@ -49,10 +54,18 @@ NOT_TOLD: list[tuple[str, EventData]] = [
     # The order's rejection follows, and tells it in other words.
     ("shipping", events.ShipmentBookingRefused(code="UNDELIVERABLE_ADDRESS", message="no carrier delivers to AQ")),
     ("shipping", events.ShipmentCancelled()),
+    # Of a return they hear when they get their money back.
+    ("order", events.ReturnOpened()),
+    ("order", events.ReturnWithdrawn()),
+    ("order", events.OrderReturned()),
+    ("shipping", events.ShipmentRecalled()),
+    ("shipping", events.ShipmentRecallCancelled()),
+    ("shipping", events.ShipmentReturned()),
     ("shipping", events.StockReceived(sku="BOOK-1", quantity=1, delivery="d-1")),
     ("shipping", events.StockBooked(sku="BOOK-1", quantity=1)),
     ("shipping", events.StockReturned(sku="BOOK-1", quantity=1)),
     ("shipping", events.StockDispatched(sku="BOOK-1", quantity=1)),
+    ("shipping", events.StockTakenBack(sku="BOOK-1", quantity=1)),
 ]
 
 

@@ -11,10 +11,18 @@ from services.payment.events import (
     PaymentCaptured,
     PaymentEvent,
     PaymentExpired,
+    PaymentRefunded,
     PaymentVoided,
 )
-from services.payment.gateway import AuthorizationAnswer, CaptureAnswer, VoidAnswer, Voided
-from tests.support.builders import SagaCommands
+from services.payment.gateway import (
+    AuthorizationAnswer,
+    CaptureAnswer,
+    RefundAnswer,
+    Refunded,
+    VoidAnswer,
+    Voided,
+)
+from tests.support.builders import ReturnCommands, SagaCommands
 
 SAGA = SagaCommands()
 KEY = f"{SAGA.saga_id}:authorize_payment"
@@ -121,3 +129,49 @@ class TestCapture:
         assert domain.capture(after(AUTHORIZED), SAGA.saga_id, CaptureAnswer.CANCELLED) == ()
         assert refusal is not None
         assert refusal.code == ALREADY_COMPENSATED
+
+
+class TestRefund:
+    RETURNING = ReturnCommands(SAGA.order_id)
+    CAPTURED = (AUTHORIZED, PaymentCaptured(KEY))
+    REFUNDED = PaymentRefunded(KEY, 2500)
+
+    def test_refund_when_captured_then_it_is_paid_back_and_stays_captured(self) -> None:
+        assert domain.refundable(after(*self.CAPTURED)) == KEY
+        assert domain.refund(after(*self.CAPTURED), Refunded(RefundAnswer.REFUNDED, 2500)) == (self.REFUNDED,)
+        payment = after(*self.CAPTURED, self.REFUNDED)
+        assert (payment.captured_minor, payment.refunded_minor, payment.held_minor) == (2500, 2500, 0)
+
+    @pytest.mark.parametrize("events", [(), (AUTHORIZED,), (AUTHORIZED, PaymentVoided(KEY))])
+    def test_refund_when_nothing_is_captured_then_there_is_nothing_to_pay_back(
+        self, events: tuple[PaymentEvent, ...]
+    ) -> None:
+        payment = after(*events)
+
+        assert domain.refundable(payment) is None
+        assert domain.not_refundable(payment, self.RETURNING.refund_payment()).code == "NOTHING_CAPTURED"
+
+    def test_refund_when_paid_back_before_then_it_is_refused(self) -> None:
+        payment = after(*self.CAPTURED, self.REFUNDED)
+
+        assert domain.refundable(payment) is None
+        assert domain.not_refundable(payment, self.RETURNING.refund_payment()).code == "ALREADY_REFUNDED"
+        assert domain.refund(payment, Refunded(RefundAnswer.REFUNDED, 2500)) == ()
+
+    @pytest.mark.parametrize(
+        ("answer", "code"),
+        [
+            (RefundAnswer.REFUSED, "REFUND_REFUSED"),
+            (RefundAnswer.NOT_CAPTURED, "NOTHING_CAPTURED"),
+            (RefundAnswer.ALREADY_REFUNDED, "ALREADY_REFUNDED"),
+            (RefundAnswer.CANCELLED, ALREADY_COMPENSATED),
+        ],
+    )
+    def test_refund_when_the_gateway_says_no_then_it_is_refused_and_nothing_changes(
+        self, answer: RefundAnswer, code: str
+    ) -> None:
+        refusal = domain.refund_refusal(self.RETURNING.refund_payment(), answer)
+
+        assert refusal is not None
+        assert refusal.code == code
+        assert domain.refund(after(*self.CAPTURED), Refunded(answer)) == ()

@@ -9,15 +9,21 @@ from services.kernel.refusal import Refusal
 from services.shipping import domain, stock
 from services.shipping.domain import Movement, Shipment, ShipmentStatus
 from services.shipping.events import (
+    ShipmentDispatched,
+    ShipmentEvent,
+    ShipmentRecallCancelled,
+    ShipmentRecalled,
+    ShipmentReturned,
     ShipmentWithdrawn,
     StockBooked,
     StockDispatched,
     StockEvent,
     StockReceived,
     StockReturned,
+    StockTakenBack,
 )
 from services.shipping.stock import Stock
-from tests.support.builders import SagaCommands, address
+from tests.support.builders import ReturnCommands, SagaCommands, address
 
 
 def code_of(decision: Movement | Refusal | None) -> str:
@@ -167,7 +173,7 @@ class TestAfterBooking:
         assert code_of(domain.dispatch(Shipment(), SagaCommands().dispatch_shipment())) == "SHIPMENT_NOT_BOOKED"
 
 
-@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(["receive", "book", "return", "dispatch"]))))
+@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(["receive", "book", "return", "dispatch", "take back"]))))
 def test_stock_when_anything_allowed_happens_then_it_balances(moves: list[tuple[int, str]]) -> None:
     events: list[StockEvent] = []
     for quantity, move in moves:
@@ -180,8 +186,77 @@ def test_stock_when_anything_allowed_happens_then_it_balances(moves: list[tuple[
             events.append(StockReturned("o", quantity))
         elif move == "dispatch" and quantity <= state.booked:
             events.append(StockDispatched("o", quantity))
+        elif move == "take back" and quantity <= state.dispatched - state.taken_back:
+            events.append(StockTakenBack("o", quantity))
 
     state = reduce(stock.evolve, events, Stock())
 
-    assert state.on_hand + state.booked + state.dispatched == state.received
+    assert state.on_hand + state.booked + state.dispatched - state.taken_back == state.received
     assert min(state.on_hand, state.booked, state.dispatched) >= 0
+
+
+class TestRecall:
+    def setup_method(self) -> None:
+        self.saga = SagaCommands()
+        self.returning, self.other = ReturnCommands(self.saga.order_id), ReturnCommands(self.saga.order_id)
+        self.recalled = ShipmentRecalled(self.returning.saga_id)
+
+    def dispatched(self, *then: ShipmentEvent) -> Shipment:
+        return reduce(domain.evolve, (ShipmentDispatched(), *then), booked(self.saga))
+
+    def test_shipment_when_recalled_and_received_then_its_units_are_taken_back(self) -> None:
+        assert domain.recall(self.dispatched(), self.returning.recall_shipment()) == Movement(self.recalled, {})
+
+        received = domain.receive(self.dispatched(self.recalled), self.returning.receive_shipment())
+
+        assert received == Movement(ShipmentReturned(), {"MUG-1": StockTakenBack(str(self.saga.order_id), 2)})
+        assert self.dispatched(self.recalled, ShipmentReturned()).status is ShipmentStatus.RETURNED
+
+    def test_recall_when_not_dispatched_then_it_is_refused(self) -> None:
+        for shipment in (Shipment(), booked(self.saga)):
+            assert code_of(domain.recall(shipment, self.returning.recall_shipment())) == "SHIPMENT_NOT_DISPATCHED"
+
+    def test_recall_when_another_is_under_way_then_it_is_refused(self) -> None:
+        refused = domain.recall(self.dispatched(self.recalled), self.other.recall_shipment())
+
+        assert code_of(refused) == "RECALL_UNDER_WAY"
+
+    def test_recall_when_it_came_back_then_it_is_refused(self) -> None:
+        shipment = self.dispatched(self.recalled, ShipmentReturned())
+
+        assert code_of(domain.recall(shipment, self.other.recall_shipment())) == "ALREADY_RETURNED"
+
+    def test_cancel_when_recalled_then_the_shipment_is_what_it_was(self) -> None:
+        cancelled = domain.cancel_recall(self.dispatched(self.recalled), self.returning.cancel_recall())
+
+        assert cancelled == Movement(ShipmentRecallCancelled(), {})
+        assert self.dispatched(self.recalled, ShipmentRecallCancelled()) == self.dispatched()
+
+    def test_cancel_when_another_saga_has_recalled_then_nothing_happens(self) -> None:
+        for shipment in (self.dispatched(), self.dispatched(self.recalled)):
+            assert domain.cancel_recall(shipment, self.other.cancel_recall()) is None
+
+    def test_cancel_when_it_came_back_then_it_is_refused(self) -> None:
+        shipment = self.dispatched(self.recalled, ShipmentReturned())
+
+        assert code_of(domain.cancel_recall(shipment, self.returning.cancel_recall())) == "SHIPMENT_ALREADY_RETURNED"
+
+    def test_receive_when_not_recalled_by_this_saga_then_it_is_refused(self) -> None:
+        came_back = self.dispatched(self.recalled, ShipmentReturned())
+
+        assert code_of(domain.receive(self.dispatched(), self.returning.receive_shipment())) == "SHIPMENT_NOT_RECALLED"
+        assert code_of(domain.receive(came_back, self.returning.receive_shipment())) == "SHIPMENT_NOT_RECALLED"
+        assert (
+            code_of(domain.receive(self.dispatched(self.recalled), self.other.receive_shipment()))
+            == "SHIPMENT_NOT_RECALLED"
+        )
+
+    def test_order_saga_when_the_shipment_is_recalled_or_back_then_it_can_change_nothing(self) -> None:
+        for then in ((self.recalled,), (self.recalled, ShipmentReturned())):
+            shipment = self.dispatched(*then)
+
+            assert code_of(domain.cancel(shipment, self.saga.cancel_shipment())) == "SHIPMENT_ALREADY_DISPATCHED"
+            assert code_of(domain.dispatch(shipment, self.saga.dispatch_shipment())) == "SHIPMENT_NOT_BOOKED"
+            assert code_of(domain.book(shipment, {"MUG-1": Stock(5, 5)}, self.saga.book_shipment(("MUG-1", 1)))) == (
+                "SHIPMENT_ALREADY_BOOKED"
+            )

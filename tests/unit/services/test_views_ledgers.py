@@ -3,14 +3,14 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.events import StockBooked, StockDispatched, StockReceived, StockReturned
+from contracts.events import StockBooked, StockDispatched, StockReceived, StockReturned, StockTakenBack
 from contracts.views import MoneyView, StockView
 from services.views.facts import StockFact
 from services.views.ledgers import book_money, fold_stock
 from services.views.order_view import Hold, HoldStatus
 
 QUANTITIES = st.integers(1, 1000)
-MOVES = st.sampled_from([StockBooked, StockReturned, StockDispatched])
+MOVES = st.sampled_from([StockBooked, StockReturned, StockDispatched, StockTakenBack])
 
 
 def received(quantity: int) -> StockReceived:
@@ -24,11 +24,14 @@ class TestStock:
             StockBooked(sku="BOOK-1", quantity=4),
             StockReturned(sku="BOOK-1", quantity=1),
             StockDispatched(sku="BOOK-1", quantity=2),
+            StockTakenBack(sku="BOOK-1", quantity=1),
         ]
 
         stock = fold_stock("BOOK-1", facts)
 
-        assert stock == StockView(sku="BOOK-1", received=10, on_hand=7, booked=1, dispatched=2, returned=1)
+        assert stock == StockView(
+            sku="BOOK-1", received=10, on_hand=8, booked=1, dispatched=2, returned=1, taken_back=1
+        )
 
     @settings(deadline=None)
     @given(QUANTITIES, st.lists(st.tuples(MOVES, QUANTITIES)))
@@ -37,7 +40,7 @@ class TestStock:
     ) -> None:
         stock = fold_stock("BOOK-1", [received(quantity), *(move(sku="BOOK-1", quantity=n) for move, n in moves)])
 
-        assert stock.on_hand + stock.booked + stock.dispatched == stock.received == quantity
+        assert stock.on_hand + stock.booked + stock.dispatched - stock.taken_back == stock.received == quantity
 
 
 class TestMoney:
@@ -45,6 +48,13 @@ class TestMoney:
         money = book_money(MoneyView(currency="EUR"), Hold(2500, "EUR"))
 
         assert money == MoneyView(currency="EUR", authorized_minor=2500, held_minor=2500)
+
+    def test_book_when_paid_back_then_it_stays_captured(self) -> None:
+        captured = MoneyView(currency="EUR", authorized_minor=2500, captured_minor=2500)
+
+        money = book_money(captured, Hold(2500, "EUR", HoldStatus.CAPTURED, refunded_minor=2500))
+
+        assert money == captured.model_copy(update={"refunded_minor": 2500})
 
     @settings(deadline=None)
     @given(st.lists(st.tuples(QUANTITIES, st.sampled_from(HoldStatus))))

@@ -89,6 +89,59 @@ class TestView:
         assert state.holds
 
 
+class TestReturned:
+    def setup_method(self) -> None:
+        self.logs = Logs()
+        self.order_id = self.logs.fulfil("BOOK-1")
+
+    def test_view_when_a_return_is_under_way_then_it_is_confirmed_and_recalled(self) -> None:
+        self.logs.open_return(self.order_id)
+
+        view = viewed(self.logs, self.order_id)
+
+        assert (view.status, view.shipment, view.refunded_minor) == (OrderStatus.CONFIRMED, ShipmentStatus.RECALLED, 0)
+
+    def test_view_when_a_return_was_withdrawn_then_it_is_as_before(self) -> None:
+        before = viewed(self.logs, self.order_id)
+        self.logs.open_return(self.order_id)
+        self.logs.withdraw_return(self.order_id)
+
+        assert viewed(self.logs, self.order_id) == before
+
+    def test_view_when_returned_then_all_that_was_captured_is_refunded(self) -> None:
+        self.logs.open_return(self.order_id)
+        self.logs.refund(self.order_id)
+        self.logs.take_back(self.order_id, "BOOK-1")
+
+        view = viewed(self.logs, self.order_id)
+
+        assert (view.status, view.shipment) == (OrderStatus.RETURNED, ShipmentStatus.RETURNED)
+        assert (view.captured_minor, view.refunded_minor) == (AMOUNT, AMOUNT)
+        found = [transition_of(e.service, e.type, e.time) for e in causal_order(about(self.logs, self.order_id))]
+        assert [transition.event for transition in found if transition][-5:] == [
+            "ReturnOpened",
+            "ShipmentRecalled",
+            "PaymentRefunded",
+            "ShipmentReturned",
+            "OrderReturned",
+        ]
+
+    def test_fold_when_refunded_twice_then_it_raises(self) -> None:
+        self.logs.refund(self.order_id)
+        self.logs.refund(self.order_id)
+
+        with pytest.raises(UnbookableEvent):
+            fold(self.logs.all)
+
+    def test_fold_when_what_was_never_captured_is_refunded_then_it_raises(self) -> None:
+        order_id = self.logs.place()
+        self.logs.authorize(order_id)
+        self.logs.refund(order_id)
+
+        with pytest.raises(UnbookableEvent):
+            fold(self.logs.all)
+
+
 class TestFold:
     def test_fold_when_an_event_type_is_unknown_then_nothing_changes(self) -> None:
         logs = Logs()
