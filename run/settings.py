@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from messaging.transports import EXCHANGE
+from messaging.names import EXCHANGE
 from run.errors import BadSetting
 
 if TYPE_CHECKING:
