@@ -12,6 +12,7 @@ from contracts.base import Contract
 from contracts.commands import command_path
 from contracts.faults import FAULT_PLAN, FAULTS_HEADER
 from contracts.wire import ALREADY_COMPENSATED, IDEMPOTENCY_KEY_HEADER, Call, Problem, Reply
+from messaging.tls import trusted
 
 # Servers close idle connections after 5 s; ours go first, or a request could meet a connection that is just closing.
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3.0)
@@ -22,7 +23,7 @@ class ServiceClient:
 
     def __init__(self, service: str, base_url: str) -> None:
         self._service = service
-        self._http = httpx.AsyncClient(base_url=base_url, limits=_LIMITS, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=base_url, verify=trusted(), limits=_LIMITS, trust_env=False)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -28,7 +28,7 @@ MIX: list[dict[str, Any]] = [
 NEVER_COMPLETE = (1, 3, 5, 7)
 """Those of the mix that must be undone."""
 CUSTOMERS = 3
-PACE_S = 0.3
+PACE_S = 0.8
 """Between two orders of a customer: some must be on their way at every moment, not as many as the machine can bear."""
 
 
