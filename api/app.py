@@ -9,7 +9,7 @@ import httpx
 from fastapi import FastAPI, Request, Response
 
 from api.config import ApiSettings
-from api.endpoints import audit, events, health, history, operations, order_list, orders, sagas, views
+from api.endpoints import audit, events, faults, health, history, operations, order_list, orders, sagas, views
 from api.order_sagas import OrderSagas
 from api.query_side import Views
 from api.reading import ServiceUnreachable
@@ -43,7 +43,7 @@ def create_app(*, settings: ApiSettings, transport: httpx.AsyncBaseTransport | N
         # A redirect to a path without its slash would lose the idempotency key on the way.
         redirect_slashes=False,
     )
-    for module in (orders, order_list, operations, history, events, audit, sagas, views, health):
+    for module in (orders, order_list, operations, history, events, faults, audit, sagas, views, health):
         app.include_router(module.router)
     problems.install(app)
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.base import Contract
+from contracts.policy import Policy
 from workflows.names import NAMESPACE, TASK_QUEUE
-from workflows.policies import Policy
 
 PositiveSeconds = Annotated[float, Field(gt=0, le=3600)]
 PageSize = Annotated[int, Field(ge=1, le=1000)]

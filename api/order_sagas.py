@@ -13,17 +13,17 @@ from api.reading import ServiceUnreachable
 from api.services import ORDER, Services
 from api.temporal import SagaOver, SagaUnknown, Snapshot, Temporal
 from api.view.cancel_reason import reason_for
-from api.view.facts import Fact, Pending
+from api.view.facts import Fact, Pending, Started
 from api.view.fold import fold
 from api.view.forgotten import archived_view, is_same_order
 from api.view.temporal_events import read_facts, read_pending
 from api.web.problems import order_not_found
 from contracts.orders import Order
+from contracts.policy import Policy
 from contracts.sagas import Decision, Links, RecordedDecision, SagaStatus, SagaView
 from workflows.names import saga_id_of
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import ORDER_SAGA_DEFINITION
-from workflows.policies import Policy
 from workflows.saga.definition import SagaDefinition
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
@@ -50,7 +50,7 @@ class OrderSagas:
         Raises:
             ApiProblem: the order cannot be taken as it is, or the key came before with another order.
         """
-        check_faults(order.faults, self.definition, enabled=self.settings.fault_injection)
+        check_faults(order.faults, order.policy, self.definition, enabled=self.settings.fault_injection)
         order_id = order_id_of(key)
         digest = digest_of(order)
         if key_given and await self._is_forgotten(order_id, order):
@@ -99,6 +99,15 @@ class OrderSagas:
         except SagaUnknown:
             raise order_not_found(order_id) from None
 
+    async def order(self, order_id: UUID) -> Order:
+        """The order as it was posted.
+
+        Raises:
+            ApiProblem: Temporal does not know it (any more).
+        """
+        facts = self.facts_of(await self.snapshot(order_id))
+        return next(fact.saga.order for fact in facts if isinstance(fact, Started))
+
     async def wait(self, order_id: UUID, wait_s: int) -> SagaView:
         """The saga's view when it ended, or after the time, whichever comes first."""
         deadline = datetime.now(UTC) + timedelta(seconds=wait_s)
@@ -139,7 +148,7 @@ class OrderSagas:
         )
 
     def _policy(self, order: Order) -> Policy:
-        policy = self.settings.policy
+        policy = order.policy or self.settings.policy
         if order.deadline_s is None:
             return policy
         return Policy.model_validate({**policy.model_dump(), "deadline_s": order.deadline_s})

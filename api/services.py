@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.config import ApiSettings
 from api.reading import Reader, open_http
+from contracts.faults import EnactedFault
 
 ORDER, PAYMENT, SHIPPING = "order", "payment", "shipping"
 
@@ -72,7 +73,7 @@ class Books(Read):
     captures: tuple[GatewayCapture, ...] = ()
 
 
-_STREAM, _BOOKS = TypeAdapter(Stream), TypeAdapter(Books)
+_STREAM, _BOOKS, _ENACTED = TypeAdapter(Stream), TypeAdapter(Books), TypeAdapter(list[EnactedFault])
 
 
 class Services:
@@ -115,3 +116,18 @@ class Services:
     async def gateway_books(self, order_id: UUID) -> Books | None:
         """What the payment gateway itself has on its books for the order, as the payment service relays it."""
         return await self._readers[PAYMENT].read(f"/gateway/books/{order_id}", _BOOKS)
+
+    async def enacted_faults(self, saga_id: str) -> list[EnactedFault]:
+        """What the services have enacted of a saga's faults.
+
+        Raises:
+            ServiceUnreachable: one of them gave no readable answer in time.
+        """
+        path = f"/faults/{quote(saga_id, safe='')}"
+
+        async def enacted_at(reader: Reader) -> list[EnactedFault]:
+            found = await reader.read(path, _ENACTED)
+            return found or []
+
+        found = await asyncio.gather(*map(enacted_at, self._readers.values()))
+        return [one for enacted in found for one in enacted]

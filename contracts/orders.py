@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from contracts.base import MAX_AMOUNT_MINOR, AmountMinor, Contract, Quantity, Sku, Text
 from contracts.currencies import Currency
-from contracts.faults import Fault
+from contracts.faults import Faults
+from contracts.policy import Deadline, Policy
 
 
 class Line(Contract):
@@ -71,9 +72,11 @@ class Order(Contract):
     shipping_address: Address
     carrier: Carrier = Carrier.AT_ONCE
     """Whether the carrier says at once whether it delivers there, or later, by an event for which the saga waits."""
-    faults: Annotated[tuple[Fault, ...], Field(max_length=100)] = ()
-    deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    faults: Faults = ()
+    deadline_s: Deadline | None = None
     """How long the saga may take until its pivot, in seconds; the API's default where it is absent."""
+    policy: Policy | None = None
+    """For testing, as faults are: the saga's timeouts and retries, instead of those that the API is set to."""
 
     @property
     def total_minor(self) -> int:

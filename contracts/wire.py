@@ -55,6 +55,8 @@ class Reply(Contract):
 
     outcome: Outcome
     events: tuple[EventRef, ...] = ()
+    injected: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The injected fault that came with it, such as `slow`. Only the saga's side writes it down, for the history."""
 
 
 class StepOutcome(Contract):

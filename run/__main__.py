@@ -42,10 +42,11 @@ def _verbs(arguments: list[str]) -> typer.Typer:
     )
     processes.add_to(app)
     if not _PARTS.intersection(arguments[:1]):
-        from run import client, operating
+        from run import client, operating, proving
 
         client.add_to(app)
         operating.add_to(app)
+        proving.add_to(app)
     databases.add_to(app)
     return app
 

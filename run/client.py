@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import typer
+from typer.core import TyperGroup
 
 from contracts.commands import ReceiveStock, command_path
 from contracts.sagas import Cause, DecisionKind
@@ -24,29 +25,60 @@ _MOMENT = "a moment such as 2026-10-01T09:30:00Z"
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `order` prints it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as it came.")]
 
+
+class _PlacingByDefault(TyperGroup):
+    """`order FILE` is `order place FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["place", *args]
+        return super().parse_args(ctx, args)
+
+
+order_verbs = typer.Typer(
+    cls=_PlacingByDefault, no_args_is_help=True, help="Place an order: order FILE. Or one that there was, again."
+)
 stock_verbs = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (order, orders, show, history, events, cancel, decide, audit):
+    app.add_typer(order_verbs, name="order")
+    for verb in (orders, show, history, events, cancel, decide, audit):
         app.command()(verb)
     app.add_typer(stock_verbs, name="stock")
 
 
-def order(
+Key = Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same order.")]
+Wait = Annotated[int, typer.Option(min=0, help="How many seconds to wait for its end.")]
+
+
+@order_verbs.command()
+def place(
     file: Annotated[str, typer.Argument(help="A JSON file such as examples/order.json; - for standard input.")],
-    key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same order.")] = None,
-    wait: Annotated[int, typer.Option(min=0, help="How many seconds to wait for its end.")] = 0,
+    key: Key = None,
+    wait: Wait = 0,
     as_json: AsJson = False,
 ) -> None:
     """Place an order."""
+    _place(_read(file), key, wait, as_json=as_json)
+
+
+@order_verbs.command()
+def again(order_id: OrderId, key: Key = None, wait: Wait = 0, as_json: AsJson = False) -> None:
+    """Place the same order again, with the same faults: a new order, and a saga that meets what the first one met."""
+    with _api() as api:
+        same = api.get(f"/orders/{order_id}/request").content
+    _place(same, key, wait, as_json=as_json)
+
+
+def _place(order: bytes, key: str | None, wait: int, *, as_json: bool) -> None:
     key = key or str(uuid4())
     headers = {IDEMPOTENCY_KEY_HEADER: key, "Content-Type": "application/json"}
     if wait:
         headers["Prefer"] = f"wait={wait}"
     with _api() as api:
         hint = f"whether it was taken is unknown; ask again with --key {key}"
-        answer = api.post("/orders", content=_read(file), headers=headers, wait_s=wait, hint=hint)
+        answer = api.post("/orders", content=order, headers=headers, wait_s=wait, hint=hint)
     pretty.saga(answer, as_json=as_json)
 
 
@@ -154,21 +186,23 @@ def receive(
     pretty.line(f"Received {quantity} of {sku}.")
 
 
+def api_url(settings: Settings) -> str:
+    """Of the system that runs, or that settings name."""
+    state = None if settings.api_url else running_state(settings)
+    return settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
+
+
+def shipping_url(settings: Settings) -> str:
+    state = None if settings.shipping_url else running_state(settings)
+    return state.urls.shipping if state else settings.service_url("shipping")
+
+
 def _api() -> Caller:
-    settings = load_settings()
-    state = running_state(settings)
-    url = settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
-    return Caller(url, setting="api_url")
+    return Caller(api_url(load_settings()), setting="api_url")
 
 
 def _shipping() -> Caller:
-    settings = load_settings()
-    return Caller(_shipping_url(settings), setting="shipping_url")
-
-
-def _shipping_url(settings: Settings) -> str:
-    state = None if settings.shipping_url else running_state(settings)
-    return state.urls.shipping if state else settings.service_url("shipping")
+    return Caller(shipping_url(load_settings()), setting="shipping_url")
 
 
 def _read(file: str) -> bytes:

@@ -23,6 +23,10 @@ _COLOUR = {
 _console = Console() if sys.stdout.isatty() else Console(width=240)
 
 
+def console() -> Console:
+    return _console
+
+
 def line(text: str) -> None:
     _console.print(text, markup=False, highlight=False)
 

@@ -8,16 +8,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from contracts.policy import Policy
 from messaging.names import EXCHANGE
 from run.errors import BadSetting
-
-if TYPE_CHECKING:
-    from workflows.policies import Policy
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "AMENDS_"
@@ -202,15 +200,12 @@ class Settings(BaseSettings):
         given: str | None = getattr(self, f"{name}_database_url")
         return given or f"sqlite:///{self.data_dir / name}.db"
 
-    def saga_policy(self) -> "Policy":
+    def saga_policy(self) -> Policy:
         """The policy of new sagas.
 
         Raises:
             BadSetting: one of its values is wrong.
         """
-        # Imported here because it brings Temporal's SDK along, which most processes do not need.
-        from workflows.policies import Policy
-
         try:
             return Policy.model_validate(self.policy)
         except ValidationError as error:
@@ -256,7 +251,7 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
             yield variable_of(name), shown, field.description or ""
     policy = settings.saga_policy()
     for name, field in type(policy).model_fields.items():
-        yield variable_of("policy", name), str(getattr(policy, name)), field.description or "see workflows/policies.py"
+        yield variable_of("policy", name), str(getattr(policy, name)), field.description or "see contracts/policy.py"
 
 
 def _env_file() -> Path | None:

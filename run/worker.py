@@ -1,6 +1,7 @@
 """The worker process: runs sagas and their activities until it is told to stop."""
 
 import asyncio
+import os
 import signal
 from datetime import timedelta
 
@@ -24,6 +25,8 @@ PASSED_THROUGH = (
     "workflows.order_commands",
 )
 """Loaded once for all sagas: they hold no state, and loading them anew for each would cost a third of its time."""
+WORKFLOWS = [OrderSaga]
+"""Every saga there is."""
 _GRACE = timedelta(seconds=10)
 
 
@@ -41,23 +44,27 @@ async def run_worker(
     payment_url: str,
     shipping_url: str,
     max_cached_workflows: int = 1000,
+    fault_injection: bool = False,
 ) -> None:
     """Works until SIGTERM or SIGINT, then lets running attempts finish for a while.
+
+    With fault injection it dies on the spot where a service's answer says so.
 
     Raises:
         RuntimeError: Temporal cannot be reached.
     """
     client = await Client.connect(temporal_address, namespace=namespace, data_converter=DATA_CONVERTER)
+    on_crash = _die if fault_injection else None
     order, payment, shipping = (
-        ServiceClient("order", order_url),
-        ServiceClient("payment", payment_url),
-        ServiceClient("shipping", shipping_url),
+        ServiceClient("order", order_url, on_crash=on_crash),
+        ServiceClient("payment", payment_url, on_crash=on_crash),
+        ServiceClient("shipping", shipping_url, on_crash=on_crash),
     )
     ordering, paying, sending = OrderActivities(order), PaymentActivities(payment), ShippingActivities(shipping)
     worker = Worker(
         client,
         task_queue=task_queue,
-        workflows=[OrderSaga],
+        workflows=WORKFLOWS,
         activities=[
             ordering.place_order,
             ordering.reject_order,
@@ -83,3 +90,8 @@ async def run_worker(
         await stop.wait()
     for service in (order, payment, shipping):
         await service.close()
+
+
+def _die() -> None:
+    """Like a worker whose machine loses its power: nothing is finished, and nobody is told."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -52,6 +52,7 @@ async def work(settings: Settings) -> None:
             payment_url=settings.service_url("payment"),
             shipping_url=settings.service_url("shipping"),
             max_cached_workflows=settings.max_cached_workflows,
+            fault_injection=settings.fault_injection,
         )
     except RuntimeError as error:
         raise CannotRun(f"the worker cannot work: {error}") from error

@@ -5,9 +5,9 @@ from uuid import UUID
 from contracts import commands
 from contracts.base import Contract
 from contracts.orders import Order
+from contracts.policy import Policy
 from contracts.sagas import Cause
 from workflows.names import saga_id_of
-from workflows.policies import Policy
 
 
 class OrderSagaInput(Contract):

@@ -1,57 +1,18 @@
-"""Timeouts and retries of a saga.
-
-They are part of the saga's input: fixed when it starts, visible in its history, the same on every replay. Which
-values a new saga gets is a matter of settings.
-"""
+"""What a saga's policy means to Temporal."""
 
 from datetime import timedelta
-from typing import Annotated, Self
 
-from pydantic import Field, model_validator
 from temporalio.common import RetryPolicy
 
-from contracts.base import Contract
+from contracts.policy import TASK_TIMEOUT_S, Policy
 
-Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
-
-TASK_TIMEOUT = timedelta(seconds=3)
-"""Of a workflow task. A dead worker's sagas wait this long before another worker takes them over."""
+TASK_TIMEOUT = timedelta(seconds=TASK_TIMEOUT_S)
 
 
-class Policy(Contract):
-    """Defaults for services on the same network. All times are in seconds."""
-
-    deadline_s: Seconds = 60.0
-    """From the start of the saga to its pivot."""
-    fast_timeout_s: Seconds = 1.0
-    """Of the first attempt of a step, made as a local activity."""
-    attempt_timeout_s: Seconds = 5.0
-    """Of each further attempt, made as a regular activity."""
-    retry_initial_s: Seconds = 0.5
-    retry_max_s: Seconds = 30.0
-    action_attempts: Annotated[int, Field(ge=1)] = 5
-    """Before the saga unwinds; the fast attempt counts."""
-    stuck_after: Annotated[int, Field(ge=1)] = 5
-    """Attempts of a pivot, retriable, fence or compensation after which the saga shows as stuck."""
-    ask_interval_s: Seconds = 10.0
-    """How long to wait for the event that brings an accepted action's outcome, before asking the service for it."""
-    fast_path: bool = True
-    """Whether steps run as local activities first."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        # A workflow task that runs longer than 80 % of its time-out costs a heartbeat, which is two more events.
-        limit_s = 0.8 * TASK_TIMEOUT.total_seconds()
-        if self.fast_timeout_s > limit_s:
-            raise ValueError(f"fast_timeout_s: at most {limit_s:g} s, see TASK_TIMEOUT")
-        if self.retry_max_s < self.retry_initial_s:
-            raise ValueError("retry_max_s: must not be below retry_initial_s")
-        return self
-
-    def retries(self, attempts: int) -> RetryPolicy:
-        """Capped exponential back-off; 0 attempts means without limit."""
-        return RetryPolicy(
-            initial_interval=timedelta(seconds=self.retry_initial_s),
-            maximum_interval=timedelta(seconds=self.retry_max_s),
-            maximum_attempts=attempts,
-        )
+def retries(policy: Policy, attempts: int) -> RetryPolicy:
+    """Capped exponential back-off; 0 attempts means without limit."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=policy.retry_initial_s),
+        maximum_interval=timedelta(seconds=policy.retry_max_s),
+        maximum_attempts=attempts,
+    )

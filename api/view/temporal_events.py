@@ -240,7 +240,9 @@ def _input(event: HistoryEvent) -> OrderSagaInput:
 
 def _done(payloads: Iterable[Payload]) -> Answer:
     for payload in payloads:
-        return Answer(Ending.DONE, outcome=Reply.model_validate_json(payload.data).outcome)
+        reply = Reply.model_validate_json(payload.data)
+        message = f"the injected fault {reply.injected} came with it" if reply.injected else ""
+        return Answer(Ending.DONE, outcome=reply.outcome, message=message)
     return Answer(Ending.DONE)
 
 

@@ -8,11 +8,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api.audit.verdicts import Audit, Verdict
+from api.endpoints.faults import PlannedFault
 from api.endpoints.health import Health
 from api.endpoints.order_list import ListedOrder, OrderList
 from contracts.events import OrderRejected, PublicEvent
 from contracts.faults import Fault, FaultKind, Phase
 from contracts.orders import Address, Line
+from contracts.policy import Policy
 from contracts.sagas import (
     Cause,
     HistoryEntry,
@@ -148,6 +150,8 @@ EXAMPLES: tuple[BaseModel, ...] = (
     Line(sku="BOOK-1", quantity=2, unit_price_minor=1250),
     Address(name="Ada L.", line1="1 Main St", city="Berlin", postal_code="10115", country="DE"),
     Fault(step="book_shipment", kind=FaultKind.LOST_REPLY, times=2),
+    PlannedFault(step="book_shipment", kind=FaultKind.LOST_REPLY, times=2, enacted=2),
+    Policy(attempt_timeout_s=2, retry_initial_s=0.1, retry_max_s=1, fast_path=False),
 )
 
 

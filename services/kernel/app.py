@@ -8,8 +8,12 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
 
+from contracts.base import Sought
+from contracts.faults import EnactedFault
 from contracts.wire import Problem
 from services.kernel import event_log, problems
 from services.kernel.aggregates import AnyAggregate
@@ -18,7 +22,7 @@ from services.kernel.database import Database
 from services.kernel.event_feed import EventFeed
 from services.kernel.event_log import Snapshots
 from services.kernel.executor import Executor
-from services.kernel.faults import FaultInjector
+from services.kernel.faults import FaultInjector, enacted
 from services.kernel.keeping_up import kept_up, running
 from services.kernel.limits import BodyLimit
 from services.kernel.operations import AnyOperation
@@ -56,7 +60,8 @@ def create_service_app(service: Service) -> FastAPI:
     database = service.database
     feed = EventFeed(service.name, database, service.aggregates)
     executor = Executor(database, Snapshots(), on_commit=feed.wake, on_accepted=service.on_accepted)
-    faults = FaultInjector(database, enabled=service.fault_injection)
+    metrics = CollectorRegistry()
+    faults = FaultInjector(database, metrics, enabled=service.fault_injection)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,25 +80,42 @@ def create_service_app(service: Service) -> FastAPI:
     app.state.drain = feed.close
     problems.install(app)
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
-    app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))
+    app.include_router(CommandRoutes(service.name, executor, faults, metrics).router(service.operations))
     app.include_router(stream_routes(database, service.aggregates))
     app.include_router(feed.router())
-    app.include_router(_health(database))
+    app.include_router(_enacted_faults(database))
+    app.include_router(_health(database, metrics))
     for router in service.routers:
         app.include_router(router)
     _describe_commands(app, service.operations)
     return app
 
 
-def _health(database: Database) -> APIRouter:
-    router = APIRouter(prefix="/health", tags=["health"])
+def _enacted_faults(database: Database) -> APIRouter:
+    router = APIRouter(tags=["faults"])
 
-    @router.get("/live")
+    @router.get("/faults/{saga_id}")
+    async def read_enacted(saga_id: Sought) -> list[EnactedFault]:
+        """How often each fault of a saga's plan was enacted here."""
+        return await database.read(lambda session: enacted(session, saga_id))
+
+    return router
+
+
+def _health(database: Database, registry: CollectorRegistry) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Counters since the process started, for Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/health/live")
     async def live() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "live"}
 
-    @router.get("/ready")
+    @router.get("/health/ready")
     async def ready() -> dict[str, str]:
         """Whether the service can do its work: its database answers."""
         return {"status": "ready", "log_id": await database.read(event_log.log_id)}

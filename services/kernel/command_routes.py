@@ -5,16 +5,19 @@ from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Header, Request
+from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from contracts.base import Contract
 from contracts.commands import command_path
-from contracts.faults import FAULTS_HEADER, FaultKind
+from contracts.faults import FAULTS_HEADER
 from contracts.wire import IDEMPOTENCY_KEY_HEADER, Reply
+from services.kernel import problems
+from services.kernel.enacting import enact
 from services.kernel.errors import CommandRefused, MalformedRequest, ServiceError
 from services.kernel.executor import Executor
-from services.kernel.faults import FaultInjector, LostReply, injected_error, injected_refusal
+from services.kernel.faults import FaultInjector, injected_refusal
 from services.kernel.operations import AnyOperation, Operation
 from services.kernel.refusal import Refusal
 
@@ -27,9 +30,12 @@ FaultPlan = Annotated[str | None, Header(alias=FAULTS_HEADER)]
 class CommandRoutes:
     """One route for each operation of a service."""
 
-    def __init__(self, service: str, executor: Executor, faults: FaultInjector) -> None:
+    def __init__(self, service: str, executor: Executor, faults: FaultInjector, registry: CollectorRegistry) -> None:
         self._executor = executor
         self._faults = faults
+        self._answered = Counter(
+            "amends_commands", "Commands by what was answered", ["command", "outcome"], registry=registry
+        )
         self._log = structlog.get_logger().bind(service=service)
 
     def router(self, operations: tuple[AnyOperation, ...]) -> APIRouter:
@@ -55,34 +61,35 @@ class CommandRoutes:
         )(take)
 
     async def _take(self, operation: Operation[C], body: bytes, key: str, fault_plan: str | None) -> Response:
-        started = time.perf_counter()
         command = _parse(operation, body)
         fault = await self._faults.draw(fault_plan, operation, key)
-        answer: Reply | Refusal | None = None
+        if fault is None:
+            return await self._execute(operation, command, key, None)
+        self._log.info("fault", command=operation.name, key=key, kind=fault.kind.value)
+        refusal = injected_refusal(fault, operation)
+        return await enact(fault, lambda: self._execute(operation, command, key, refusal))
+
+    async def _execute(self, operation: Operation[C], command: C, key: str, refuse_with: Refusal | None) -> Response:
+        started = time.perf_counter()
         outcome = "failed"
         try:
-            if fault and fault.kind is FaultKind.ERROR:
-                raise injected_error()
-            refuse_with = injected_refusal(fault, operation)
             answer = await self._executor.execute(operation, command, key=key, refuse_with=refuse_with)
             outcome = answer.code if isinstance(answer, Refusal) else answer.outcome
         except ServiceError as error:
             outcome = error.code
             raise
         finally:
+            self._answered.labels(operation.name, outcome).inc()
             self._log.info(
                 "command",
                 command=operation.name,
                 stream=operation.stream_of(command),
                 saga_id=getattr(command, "saga_id", None),
                 outcome=outcome,
-                fault=fault.kind.value if fault else None,
                 ms=round((time.perf_counter() - started) * 1000, 1),
             )
-        if fault and fault.kind is FaultKind.LOST_REPLY:
-            return LostReply()
         if isinstance(answer, Refusal):
-            raise CommandRefused(answer)
+            return problems.of(CommandRefused(answer))
         return Response(answer.model_dump_json(), media_type="application/json")
 
 

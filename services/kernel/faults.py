@@ -1,29 +1,31 @@
-"""Enacts the failures that a user injects with an order.
+"""Draws the failures that a user injects with an order, and counts them.
 
 Guarantees:
-- Nothing is enacted unless the service was started with fault injection enabled.
+- Nothing is drawn unless the service was started with fault injection enabled.
 - A fault is enacted its `times` times per key and phase, over crashes and restarts: each enactment is counted in a
   transaction of its own before it shows, so it can be lost by a crash at that moment, never doubled.
 - An injected failure never makes the service contradict itself: the barrier outranks an injected refusal.
 """
 
+from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from contracts.faults import FAULT_PLAN, Fault, FaultKind, Phase
+from contracts.faults import FAULT_PLAN, EnactedFault, Fault, FaultKind, Phase
 from services.kernel.database import Database
-from services.kernel.errors import MalformedRequest, TryLater
+from services.kernel.errors import MalformedRequest
 from services.kernel.operations import AnyOperation, CommandPhase
 from services.kernel.refusal import Refusal
 from services.kernel.tables import EnactmentRow
 
 
 class FaultInjector:
-    def __init__(self, database: Database, *, enabled: bool) -> None:
+    def __init__(self, database: Database, registry: CollectorRegistry, *, enabled: bool) -> None:
         self._database = database
         self._enabled = enabled
+        self._enacted = Counter(
+            "amends_faults_enacted", "Injected faults that were enacted", ["command", "kind"], registry=registry
+        )
 
     async def draw(self, header: str | None, operation: AnyOperation, key: str) -> Fault | None:
         """The fault to enact now, counted as enacted; the first of the plan that is not used up.
@@ -36,22 +38,20 @@ class FaultInjector:
         undoes = operation.phase in (CommandPhase.UNDO, CommandPhase.FENCE)
         phase = Phase.COMPENSATION if undoes else Phase.ACTION
         for place, fault in enumerate(_parse(header)):
-            if fault.phase is phase and _fits(fault, operation):
-                identity = f"{place}:{fault.kind}"
-                if fault.times == "always" or await self._count(fault, fault.times, key, identity):
-                    return fault
+            if fault.phase is phase and _fits(fault, operation) and await self._count(fault, key, place):
+                self._enacted.labels(operation.name, fault.kind).inc()
+                return fault
         return None
 
-    async def _count(self, fault: Fault, times: int, key: str, identity: str) -> bool:
+    async def _count(self, fault: Fault, key: str, place: int) -> bool:
+        """Counts one more enactment, unless the fault is used up."""
+
         def count(session: Session) -> bool:
-            row = session.exec(
-                select(EnactmentRow).where(
-                    col(EnactmentRow.key) == key,
-                    col(EnactmentRow.phase) == fault.phase,
-                    col(EnactmentRow.fault) == identity,
-                )
-            ).first() or EnactmentRow(key=key, phase=fault.phase, fault=identity, times=0)
-            if row.times >= times:
+            name = _name(place, fault.kind)
+            row = session.get(EnactmentRow, (key, fault.phase, name)) or EnactmentRow(
+                key=key, phase=fault.phase, fault=name, times=0
+            )
+            if fault.times != "always" and row.times >= fault.times:
                 return False
             row.times += 1
             session.add(row)
@@ -60,8 +60,14 @@ class FaultInjector:
         return await self._database.write(count)
 
 
-def injected_error() -> TryLater:
-    return TryLater("INJECTED_FAULT", "injected: the service fails before any effect")
+def enacted(session: Session, saga_id: str) -> list[EnactedFault]:
+    """What was enacted of a saga's plan."""
+    of_saga = col(EnactmentRow.key).startswith(f"{saga_id}:", autoescape=True)
+    return [
+        EnactedFault(key=row.key, phase=Phase(row.phase), place=place, kind=kind, times=row.times)
+        for row in session.exec(select(EnactmentRow).where(of_saga).order_by(col(EnactmentRow.key)))
+        for place, kind in [_named(row.fault)]
+    ]
 
 
 def injected_refusal(fault: Fault | None, operation: AnyOperation) -> Refusal | None:
@@ -70,14 +76,13 @@ def injected_refusal(fault: Fault | None, operation: AnyOperation) -> Refusal | 
     return Refusal(fault.code or operation.refusals[0], "injected: the service refuses")
 
 
-class LostReply(Response):
-    """Announces a body and sends none, so that the server closes the connection: the caller gets no reply."""
+def _name(place: int, kind: FaultKind) -> str:
+    return f"{place}:{kind}"
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Content-Length": "1"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+def _named(name: str) -> tuple[int, FaultKind]:
+    place, _, kind = name.partition(":")
+    return int(place), FaultKind(kind)
 
 
 def _parse(header: str) -> tuple[Fault, ...]:

@@ -57,6 +57,16 @@ def test_order_when_given_the_same_key_is_the_same_order(terminal: Terminal) -> 
     assert first["order_id"] == second["order_id"]
 
 
+def test_order_when_placed_again_is_a_new_one_that_meets_the_same_faults(terminal: Terminal) -> None:
+    first = terminal.order(faults=[OUT_OF_STOCK])
+
+    again = terminal.run("order", "again", first, "--wait", "10")
+
+    assert again.split()[1] != first
+    assert "compensated, because refused" in again
+    assert terminal.run("order", "again", "0" * 8, exit_code=1).startswith("amends: ORDER_NOT_FOUND")
+
+
 def test_order_when_malformed_is_explained_line_by_line(terminal: Terminal) -> None:
     said = terminal.run("order", terminal.order_file(lines=[], currency="XXX"), exit_code=1)
 

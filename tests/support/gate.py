@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contracts.faults import INJECTED_FAULT_HEADER
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
 
 
@@ -61,7 +62,10 @@ class Gate:
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
         answer = await self._http.post(f"{self._services[service]}/commands/{command}", content=body, headers=headers)
         await self._wait(saga_id, command, Moment.AFTER)
-        return Response(answer.content, answer.status_code, media_type=answer.headers["content-type"])
+        kept = {
+            name: answer.headers[name] for name in ("content-type", INJECTED_FAULT_HEADER) if name in answer.headers
+        }
+        return Response(answer.content, answer.status_code, kept)
 
     async def _wait(self, saga_id: str, command: str, moment: Moment) -> None:
         if (hold := self._holds.get((saga_id, command, moment))) is not None:

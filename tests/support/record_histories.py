@@ -21,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
+from contracts.policy import Policy
 from contracts.sagas import Decision, DecisionKind, SagaStatus
 from contracts.wire import StepOutcome
 from tests.support.engine import dev_server
@@ -30,7 +31,7 @@ from tests.support.orders import parsed_order
 from workflows import names
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import OrderSaga
-from workflows.policies import TASK_TIMEOUT, Policy
+from workflows.policies import TASK_TIMEOUT
 from workflows.saga.orchestrator import SagaResult
 
 HISTORIES = Path(__file__).parents[1] / "histories"

@@ -4,9 +4,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts.base import Contract
+    from contracts.policy import Policy
     from contracts.sagas import Cause, StepKind
     from tests.support.participants import BUGS, Command
-    from workflows.policies import Policy
     from workflows.saga.definition import Operation, Parallel, SagaDefinition, Step
     from workflows.saga.orchestrator import Saga, SagaResult
 

@@ -19,6 +19,7 @@ from temporalio.worker import Replayer
 from api.app import create_app
 from api.config import ApiSettings
 from contracts.orders import Order
+from contracts.policy import Policy
 from run.worker import workflow_runner
 from services.order.app import create_app as order_app
 from services.payment.app import create_app as payment_app
@@ -34,7 +35,7 @@ from workflows.converter import DATA_CONVERTER
 from workflows.names import NAMESPACE, saga_id_of
 from workflows.order_commands import OrderSagaInput
 from workflows.order_saga import ORDER_SAGA_DEFINITION, OrderSaga
-from workflows.policies import TASK_TIMEOUT, Policy
+from workflows.policies import TASK_TIMEOUT
 from workflows.saga.orchestrator import SagaResult
 
 QUICK = Policy(

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from workflows.policies import Policy
+from contracts.policy import Policy
 
 
 def test_fast_timeout_when_beyond_a_workflow_task_then_told_the_limit() -> None:

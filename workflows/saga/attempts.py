@@ -29,8 +29,9 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from contracts.base import Contract
 from contracts.faults import Fault
+from contracts.policy import Policy
 from contracts.wire import ALREADY_COMPENSATED, Call, Outcome, Reply
-from workflows.policies import Policy
+from workflows.policies import retries
 from workflows.saga.definition import Operation
 
 TIMED_OUT = "TIMEOUT"
@@ -141,7 +142,7 @@ class Attempts:
             result_type=Reply,
             start_to_close_timeout=time,
             schedule_to_close_timeout=within,
-            retry_policy=self._policy.retries(attempts),
+            retry_policy=retries(self._policy, attempts),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=self._operation.summary or None,
         )

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 
 from contracts.faults import Fault, Phase
+from contracts.policy import Policy
 from contracts.sagas import Cause, StepKind
-from workflows.policies import Policy
 from workflows.saga.attempts import Attempts
 from workflows.saga.definition import Step
 

@@ -29,10 +29,10 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from contracts.base import Contract
 from contracts.faults import Fault, Phase
+from contracts.policy import Policy
 from contracts.sagas import Cause, Residue, SagaStatus, StepFailure, StepKind, StepState
 from contracts.wire import ALREADY_COMPENSATED, Outcome
 from workflows.names import SAGA_COMPENSATED, SAGA_FORCED
-from workflows.policies import Policy
 from workflows.saga.attempts import Done, Failed, Interrupted, Refused, Settled
 from workflows.saga.calls import Calls
 from workflows.saga.definition import Parallel, SagaDefinition, Step

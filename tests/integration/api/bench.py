@@ -14,13 +14,13 @@ from temporalio.testing import WorkflowEnvironment
 from api.app import create_app
 from api.config import ApiSettings
 from api.idempotency import order_id_of
+from contracts.policy import Policy
 from contracts.sagas import SagaStatus, SagaView
 from tests.support.eventually import eventually
 from tests.support.order_world import Move, OrderWorld, order_worker
 from tests.support.orders import an_order
 from tests.support.services_on_paper import ServicesOnPaper
 from workflows.names import saga_id_of
-from workflows.policies import Policy
 
 QUEUE = "api-tests"
 QUICK = Policy(deadline_s=30, fast_timeout_s=0.5, attempt_timeout_s=2, retry_initial_s=0.01, retry_max_s=0.05)

@@ -78,6 +78,14 @@ INVALID: dict[str, Any] = {
     "fault with a code that is no refusal": _fault(code="OUT_OF_STOCK"),
     "fault at a compensation that there is not": _fault(step="confirm_order", phase="compensation"),
     "refusal of the fence": _fault(step="capture_payment", phase="compensation", kind="refuse"),
+    "fault with a delay that is neither slow nor late": _fault(delay_ms=100),
+    "slow fault without a delay": _fault(kind="slow"),
+    "fault with a delay of an hour": _fault(kind="slow", delay_ms=3_600_000),
+    "fault with a moment that is no crash": _fault(moment="before"),
+    "crash of the worker at an unknown moment": _fault(kind="crash_worker", moment="during"),
+    "crash of the worker for ever": _fault(kind="crash_worker", times="always"),
+    "policy with an unknown field": an_order(policy={"patience": 3}),
+    "policy whose fast attempt outlasts a workflow task": an_order(policy={"fast_timeout_s": 2.5}),
     "fault zero times": _fault(times=0),
     "101 faults": an_order(faults=[{"step": "book_shipment", "kind": "error"}] * 101),
 }
@@ -323,10 +331,11 @@ async def test_view_when_badly_asked_then_422(api: ApiBench, path: str, query: s
     assert_problem(await api.http.get(f"{path}?{query}"), 422, "MALFORMED")
 
 
-async def test_faults_when_injection_is_off_then_403(api: ApiBench, key: str) -> None:
+@pytest.mark.parametrize("body", [_fault(), an_order(policy={"stuck_after": 2})], ids=["faults", "policy"])
+async def test_faults_when_injection_is_off_then_403(api: ApiBench, key: str, body: dict[str, Any]) -> None:
     app = create_app(settings=settings_for(api.environment, fault_injection=False), transport=api.paper.transport())
     async with serving(app) as http:
-        response = await http.post("/orders", json=_fault(), headers={"Idempotency-Key": key})
+        response = await http.post("/orders", json=body, headers={"Idempotency-Key": key})
 
     assert_problem(response, 403, "FAULT_INJECTION_DISABLED")
 

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from api.idempotency import order_id_of
+from contracts.policy import Policy
 from contracts.sagas import CancelState, Cause, SagaStatus, SagaView, StepState
 from tests.integration.api.bench import QUEUE, ApiBench
 from tests.support.eventually import eventually
 from tests.support.orders import an_order
 from workflows import names
-from workflows.policies import Policy
 
 pytestmark = pytest.mark.integration
 

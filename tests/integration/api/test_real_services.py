@@ -69,6 +69,45 @@ async def test_order_when_it_goes_a_way_then_told_rightly_and_clean(world: World
     assert all(step.attempts for step in view.steps) is (view.status == "completed")
 
 
+async def test_faults_when_some_were_enacted_then_told_how_often_and_the_order_can_be_run_again(world: World) -> None:
+    plan = [
+        *fault("authorize_payment", "error", 1)["faults"],
+        *fault("book_shipment", "refuse")["faults"],
+        *fault("authorize_payment", "lost_reply", 5)["faults"],
+        *fault("authorize_payment", "slow", 1, phase="compensation", delay_ms=10)["faults"],
+        *fault("capture_payment", "garbage")["faults"],
+    ]
+    body = an_order(faults=plan, policy={"action_attempts": 8, "retry_initial_s": 0.01, "retry_max_s": 0.1})
+    view = (await world.api.post("/orders", json=body, headers={"Prefer": "wait=25"})).json()
+
+    faults = (await world.api.get(f"{view['links']['self']}/faults")).json()
+    same = (await world.api.get(f"{view['links']['self']}/request")).json()
+    again = (await world.api.post("/orders", json=same, headers={"Prefer": "wait=25"})).json()
+
+    assert [(one["kind"], one["enacted"]) for one in faults] == [
+        ("error", 1),
+        ("refuse", 1),
+        ("lost_reply", 5),
+        ("slow", 1),
+        ("garbage", 0),
+    ]
+    assert again["order_id"] != view["order_id"]
+    for one in (view, again):
+        states = {step["name"]: (step["state"], step["attempts"]) for step in one["steps"]}
+        assert (one["status"], one["cause"]) == ("compensated", "refused")
+        assert states["authorize_payment"] == ("compensated", 7)
+
+
+async def test_story_when_a_fault_did_no_harm_then_it_is_told_all_the_same(world: World) -> None:
+    body = an_order(**fault("place_order", "duplicate", 1))
+    view = (await world.api.post("/orders", json=body, headers={"Prefer": "wait=25"})).json()
+
+    entries = (await world.api.get(view["links"]["history"])).json()["entries"]
+
+    told = next(entry for entry in entries if entry["step"] == "place_order")
+    assert (told["outcome"], told["detail"]) == ("done", "the injected fault duplicate came with it")
+
+
 async def test_events_when_healthy_then_soon_the_services_facts_in_causal_order(world: World) -> None:
     view = (await world.api.post("/orders", json=an_order(), headers={"Prefer": "wait=25"})).json()
 

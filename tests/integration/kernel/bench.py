@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
+from contracts.policy import Policy
 from contracts.sagas import Decision, DecisionKind, SagaStatus
 from contracts.wire import StepOutcome
 from run.worker import workflow_runner
@@ -19,7 +20,7 @@ from tests.support.participants import Move, Participants
 from tests.support.scripted_saga import REFUSAL, Plan, ScriptedSaga
 from workflows.converter import DATA_CONVERTER
 from workflows.names import DECIDE, SAGA_COMPENSATED, SAGA_FORCED, SAGA_STATUS, STEP_OUTCOME
-from workflows.policies import TASK_TIMEOUT, Policy
+from workflows.policies import TASK_TIMEOUT
 from workflows.saga.orchestrator import SagaResult
 
 WARM, COLD = "warm", "cold"

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from contracts.policy import Policy
 from contracts.sagas import DecisionKind, SagaStatus
 from tests.integration.kernel.bench import QUICK, Bench, Run
 from tests.support.eventually import eventually
 from tests.support.participants import Move
 from workflows.names import STEP_OUTCOME
-from workflows.policies import Policy
 
 pytestmark = pytest.mark.integration
 

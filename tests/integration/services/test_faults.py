@@ -1,15 +1,13 @@
 """Injected failures: what is enacted, how often, and that the service never contradicts itself."""
 
-import httpx
 import pytest
 
-from contracts.faults import FAULTS_HEADER, Fault, FaultKind, Phase
+from contracts.faults import FAULTS_HEADER, INJECTED_FAULT_HEADER, Fault, FaultKind, Phase
 from contracts.wire import ALREADY_COMPENSATED, IDEMPOTENCY_KEY_HEADER
 from services.order.app import create_app as create_order_app
 from tests.support.builders import SagaCommands
 from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
-from tests.support.service_process import service_process
 
 REFUSE = Fault(step="any", kind=FaultKind.REFUSE)
 ERROR = Fault(step="any", kind=FaultKind.ERROR)
@@ -136,16 +134,41 @@ class TestSwitch:
         assert await saga.events() == []
 
 
-@pytest.mark.integration
-async def test_lost_reply_when_enacted_then_no_reply_but_the_effect_and_a_readable_log(databases: Databases) -> None:
-    url = databases.url("order")
-    lost = Fault(step="any", kind=FaultKind.LOST_REPLY)
-    async with service_process("order", database_url=url, fault_injection=True) as running:
-        saga = SagaAt(running.service)
+class TestEnacted:
+    async def test_enacted_when_faults_were_drawn_then_each_is_told_with_its_place(self, order: Service) -> None:
+        saga = SagaAt(order)
+        always = Fault(step="any", kind=FaultKind.ERROR, times="always")
+        for _ in range(3):
+            await saga.send(saga.commands.place_order(), REFUSE, always)
+        await saga.send(saga.commands.reject_order(), on_compensation(FaultKind.ERROR))
 
-        with pytest.raises(httpx.TransportError):
-            await saga.send(saga.commands.place_order(), lost)
+        told = (await order.http.get(f"/faults/{saga.commands.saga_id}")).json()
 
+        assert sorted((one["phase"], one["place"], one["kind"], one["times"]) for one in told) == [
+            ("action", 0, "refuse", 1),
+            ("action", 1, "error", 2),
+            ("compensation", 0, "error", 1),
+        ]
+
+    async def test_enacted_when_the_saga_is_unknown_or_its_id_a_pattern_then_nothing(self, order: Service) -> None:
+        saga = SagaAt(order)
+        await saga.send(saga.commands.place_order(), ERROR)
+
+        assert (await order.http.get("/faults/order-1")).json() == []
+        assert (await order.http.get("/faults/order%25")).json() == []
+
+    async def test_metrics_when_a_fault_is_enacted_then_it_is_counted(self, order: Service) -> None:
+        saga = SagaAt(order)
+
+        await saga.send(saga.commands.place_order(), ERROR)
+
+        metrics = (await order.http.get("/metrics")).text
+        assert 'amends_faults_enacted_total{command="PlaceOrder",kind="error"} 1.0' in metrics
+
+    async def test_duplicate_when_enacted_then_one_effect_and_one_answer(self, order: Service) -> None:
+        saga = SagaAt(order)
+
+        response = await saga.send(saga.commands.place_order(), Fault(step="any", kind=FaultKind.DUPLICATE))
+
+        assert (response.json()["outcome"], response.headers[INJECTED_FAULT_HEADER]) == ("done", "duplicate")
         assert await saga.events() == ["OrderPlaced"]
-        assert await saga.outcome(saga.commands.place_order(), lost) == "done"
-        assert "Traceback" not in await running.kill()
