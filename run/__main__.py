@@ -8,8 +8,8 @@ import typer
 
 from run.errors import CannotRun
 
-_PARTS = frozenset(("migrate", "service", "consumer", "prepare", "worker", "api"))
-"""Verbs that `up` starts by the dozen."""
+_PARTS = frozenset(("up", "migrate", "service", "consumer", "prepare", "worker", "api"))
+"""`up`, and what it starts by the dozen."""
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
