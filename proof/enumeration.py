@@ -12,7 +12,7 @@ from contracts.sagas import DecisionKind, DefinitionView, StepDefinitionView, St
 from proof.cases import Cancel, Case, Group, Half, Path, When, titled
 
 QUICK = Policy(
-    fast_timeout_s=0.6,
+    fast_timeout_s=0.8,
     attempt_timeout_s=2.5,
     retry_initial_s=0.05,
     retry_max_s=0.2,
@@ -24,10 +24,10 @@ QUICK = Policy(
 _PATIENT = QUICK.model_copy(update={"action_attempts": 1000, "stuck_after": 1000})
 """For cases that are ended by something else than the number of attempts."""
 _PATIENT_IN_UNDOING = QUICK.model_copy(update={"stuck_after": 1000})
-_HARDENED = QUICK.model_copy(update={"action_attempts": 10, "stuck_after": 10})
+_HARDENED = QUICK.model_copy(update={"action_attempts": 100, "stuck_after": 100})
 """For cases beside which workers die, which costs the attempts that they were making."""
 
-_SLOW_MS = 900
+_SLOW_MS = 1200
 """Longer than a fast attempt may take, and shorter than a durable one."""
 _HOLD_MS = 1500
 """How long an attempt is held on the wire while its saga is cancelled."""

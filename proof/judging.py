@@ -33,7 +33,7 @@ class Record(Contract):
     temporal_ui: str
     took_s: float
     tries: int = 1
-    """How often it was run until its cancellation came at the right moment."""
+    """How often it was run: again if its cancellation missed its moment, or a failure came that was not injected."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -76,6 +76,8 @@ def _surprises(case: Case, prediction: Prediction, observed: Observation) -> Ite
         yield f"its cancel is {observed.saga.cancel}, its cause {observed.saga.cause}"
     if not observed.cancelled_in_time:
         yield "it was never cancelled at the moment that the case is about"
+    if observed.disturbance is not None and (observed.end not in prediction.ends or observed.stuck != prediction.stuck):
+        yield f"a failure came that nobody had injected: {observed.disturbance}"
     for place in prediction.enacted:
         if not observed.enacted[place].enacted:
             fault = case.faults[place]

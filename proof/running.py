@@ -51,6 +51,8 @@ class Observation:
     replay: str | None = None
     cancelled_in_time: bool = True
     """Whether the saga was cancelled at the moment that the case is about."""
+    disturbance: str | None = None
+    """A failure that nobody had injected: a busy machine, most likely."""
     took_s: float = 0.0
 
     @property
@@ -103,6 +105,7 @@ class Run:
             violations=tuple(verdict for verdict in audit.verdicts if not verdict.holds),
             replay=await self.replay(saga.saga_id, history),
             cancelled_in_time=self._was_cancelled_in_time(story),
+            disturbance=_disturbance_in(story, kills=self.case.kills_workers),
         )
 
     async def _start(self, wait_s: int) -> SagaView:
@@ -187,6 +190,16 @@ def _stuck_in(story: list[HistoryEntry], kinds: dict[str, StepKind]) -> frozense
             undoes = unwinding or kinds[entry.step] is StepKind.COMPENSATABLE
             stuck.add(Half(entry.step, Phase.COMPENSATION if undoes else Phase.ACTION))
     return frozenset(stuck)
+
+
+def _disturbance_in(story: list[HistoryEntry], *, kills: bool) -> str | None:
+    """A failure's text says if it was injected, and a worker's death is no news where it is the case's own."""
+    for entry in story:
+        if entry.outcome == "failed" and "injected" not in (entry.detail or "") and not kills:
+            return f"{entry.what} {entry.detail}"
+        if entry.what.startswith("A worker died or froze") and not kills:
+            return entry.what
+    return None
 
 
 def _was_asked_for_before_the_end_of(half: Half, story: list[HistoryEntry]) -> bool:

@@ -141,12 +141,10 @@ def _say(replayed: dict[str, str]) -> None:
 
 
 def _consumer(name: str, settings: Settings) -> Caller:
-    if name in (ConsumerName.RELAY, ConsumerName.LISTENER):
-        # Nobody but operators asks them anything, so there is no setting for one that runs elsewhere.
-        state = running_state(settings)
-        part = state.parts.get(name) if state else None
-        return Caller(part.address if part else settings.url_of(settings.service_port(name)), setting=f"{name}_port")
     given = getattr(settings, f"{name}_url")
     state = None if given else running_state(settings)
+    if name in (ConsumerName.RELAY, ConsumerName.LISTENER):
+        part = state.parts.get(name) if state else None
+        return Caller(part.address if part else settings.service_url(name), setting=f"{name}_url")
     url: str = getattr(state.urls, name) if state else settings.service_url(name)
     return Caller(url, setting=f"{name}_url")

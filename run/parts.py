@@ -69,8 +69,8 @@ def own_services(settings: Settings, names: Iterable[str]) -> list[str]:
 
 
 def own_consumers(settings: Settings) -> list[str]:
-    """Those that no other address is given for, and the relay where events travel by RabbitMQ."""
-    return [*own_services(settings, CONSUMERS), *(["relay"] if settings.broker_url else []), "listener"]
+    """Those that no other address is given for; the relay only where events travel by RabbitMQ."""
+    return own_services(settings, (*CONSUMERS, *(["relay"] if settings.broker_url else []), "listener"))
 
 
 def own_databases(settings: Settings) -> list[str]:

@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     """A query side to use. Where it is given, `up` starts none; likewise for the next one."""
     notifications_url: str | None = None
     """A process of customer notifications to use."""
+    relay_url: str | None = None
+    """A relay that runs elsewhere, for `lag`. Where it is given, `up` starts none; likewise for the next one."""
+    listener_url: str | None = None
+    """A listener that runs elsewhere."""
     api_url: str | None = None
     """The API that `./amends order` and its like talk to; by default the one that `up` runs."""
 

@@ -24,8 +24,6 @@ from run.settings import ROOT
 from run.state import Condition, PartState, Process
 
 _POLL_S = 0.1
-_HEALTHY_AGAIN_S = 10.0
-"""A part that lived this long starts over with the shortest pause."""
 _KEEPS_DYING = 5
 """Quick deaths in a row after which a part is said to keep dying."""
 _HOPELESS_AT_START = 3
@@ -41,6 +39,8 @@ class Limits:
     first_pause_s: float = 0.2
     """Before a dead part is started again; doubled at each further quick death."""
     longest_pause_s: float = 10.0
+    healthy_again_s: float = 1.0
+    """A part that was healthy for longer starts over with the shortest pause."""
 
 
 @dataclass(slots=True)
@@ -53,8 +53,13 @@ class _Kept:
     """Set once it was healthy, or done, for the first time."""
     popen: subprocess.Popen[bytes] | None = None
     quick_deaths: int = 0
+    healthy_since: float | None = None
+    """In its present life."""
     log_start: int = 0
     """Where its present life begins in its log."""
+
+    def was_healthy(self, for_s: float) -> bool:
+        return self.healthy_since is not None and time.monotonic() - self.healthy_since > for_s
 
 
 class Supervisor:
@@ -122,12 +127,11 @@ class Supervisor:
         for name in kept.part.needs:
             await self._kept[name].settled.wait()
         while True:
-            started = time.monotonic()
+            kept.healthy_since = None
             ended = await self._live(kept)
             if ended == "done":
                 return
-            lived_s = time.monotonic() - started
-            kept.quick_deaths = 1 if lived_s > _HEALTHY_AGAIN_S else kept.quick_deaths + 1
+            kept.quick_deaths = 1 if kept.was_healthy(self._limits.healthy_again_s) else kept.quick_deaths + 1
             if not self._up and kept.quick_deaths >= _HOPELESS_AT_START:
                 raise PartsFailed(f"{kept.part.name} {ended}{_tail(kept)}")
             pause_s = self._pause_s(kept.quick_deaths)
@@ -165,6 +169,7 @@ class Supervisor:
             return
         while not await kept.part.probe(pid):
             await asyncio.sleep(_POLL_S)
+        kept.healthy_since = time.monotonic()
         self._note(kept, Condition.HEALTHY)
         if kept.settled.is_set():
             self._say(f"{kept.part.name} is back")

@@ -93,7 +93,9 @@ class _Teller:
 
     def _shown(self, fact: Fact, attributes: dict[str, str | None]) -> HistoryEntry | None:
         shown = attributes.get(SAGA_STATUS.name)
-        # Only what changed is written.
+        # Only what changed is written. Of a stuck saga that may be where: one more step, or one less, is stuck.
+        if shown is None and self._status is SagaStatus.STUCK and attributes.get(FAILED_STEP.name):
+            shown = SagaStatus.STUCK
         self._shown_last |= attributes
         attributes = self._shown_last
         if shown is None:

@@ -5,13 +5,18 @@
 - Transactions run in threads, as many as there are connections. Of them only a few wait for the write lock, so that
   writers, however many, leave connections to the readers.
 - A server that goes away is noticed within seconds, also where the network swallows everything. One that freezes while
-  its machine goes on answering keeps the few requests waiting that reached it, and all others get `TryLater`. Once it
-  is back, what is left in the pool of connections is tested before it is used.
+  its machine goes on answering, or that is lost behind a proxy which keeps our end open, is given up on a little after
+  the statement should have timed out there; until then all but the few requests that wait for it get `TryLater`. Once
+  it is back, what is left in the pool of connections is tested before it is used.
 """
 
+import math
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -68,6 +73,7 @@ class PostgresBackEnd:
         self.readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.writers = engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self.writers, "begin", _take_write_lock)
+        event.listen(engine, "do_connect", _connector(patience.statement_s + SILENCE_S))
         self._writing = Lane(WRITERS, wait_s=patience.queue_s)
         self._reading = Lane(READERS, wait_s=patience.queue_s)
 
@@ -99,12 +105,41 @@ class PostgresBackEnd:
             isolation_level="AUTOCOMMIT",
             connect_args=_connect_args(self.readers.url, self._patience),
         )
+        # Whoever holds it asks twice a second whether it still does, and nothing of that takes long.
+        event.listen(engine, "do_connect", _connector(SILENCE_S))
         return ConnectionLock(engine)
 
     def close(self) -> None:
         self._writing.close()
         self._reading.close()
         self.readers.dispose()
+
+
+class _Connection(psycopg.Connection[Any]):
+    """Does not wait for ever: one that hears nothing for too long is closed, and counts as lost."""
+
+    silence_s = math.inf
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        limit_s = self.silence_s if timeout is None else timeout
+        since = time.monotonic()
+        try:
+            return super().wait(gen, interval, limit_s)
+        except psycopg.OperationalError:
+            if time.monotonic() - since >= limit_s:
+                self.pgconn.finish()
+            raise
+
+
+def _connector(silence_s: float) -> Callable[..., psycopg.Connection[Any]]:
+    """How SQLAlchemy is to connect."""
+
+    def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> Any:
+        connection = _Connection.connect(*arguments, **named)
+        connection.silence_s = silence_s
+        return connection
+
+    return connect
 
 
 def _is_away(error: DBAPIError, state: str | None) -> bool:

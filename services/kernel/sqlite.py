@@ -30,7 +30,7 @@ class SqliteBackEnd:
     def __init__(self, url: URL, patience: Patience) -> None:
         self._patience = patience
         # Parameters hold personal data, and error messages end in logs.
-        self.readers = create_engine(url, hide_parameters=True)
+        self.readers = create_engine(url.set(drivername="sqlite"), hide_parameters=True)
         self.writers = self.readers.execution_options(amends_writes=True)
         event.listen(self.readers, "connect", self._configure)
         event.listen(self.readers, "begin", _begin)

@@ -4,8 +4,8 @@ Guarantees:
 - What waits for an answer is found in the database, so a process that dies forgets nothing.
 - One answer counts, however many replicas ask: the barrier lets the first one through (services/kernel/executor.py).
   It drops one to a booking that was cancelled meanwhile.
-- A database that is away, or a carrier that fails, costs time and nothing else. Failing at one parcel, it holds up no
-  other one.
+- A database that is away, or a carrier that fails, costs time and nothing else. Failing at one parcel, or at many, it
+  holds up no other one, whether it raises, answers what it must not, or does not answer at all.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from services.kernel.database import Database
 from services.kernel.errors import TryLater
 from services.kernel.executor import Executor
 from services.kernel.refusal import Refusal
-from services.kernel.under_way import commands_under_way
+from services.kernel.under_way import Place, commands_under_way, place_of
 from services.shipping.domain import answer_for
 from services.shipping.handlers import BOOK_SHIPMENT, SHIPMENT, conclude_booking
 
@@ -35,6 +35,8 @@ _LOOK_S = 5.0
 """How often one looks for what other replicas have accepted, and died before they could ask."""
 _PAUSE_S = 1.0
 """After something that failed."""
+_ANSWER_WITHIN_S = 10.0
+"""How long a carrier may take over one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,10 @@ class CarrierSimulator:
 class CarrierDesk:
     """Asks the carrier about the bookings that were accepted, in the order in which they were."""
 
-    def __init__(self, database: Database, carrier: Carrier) -> None:
+    def __init__(self, database: Database, carrier: Carrier, *, answer_within_s: float = _ANSWER_WITHIN_S) -> None:
         self._database = database
         self._carrier = carrier
+        self._answer_within_s = answer_within_s
         self._accepted = asyncio.Event()
         self._log = structlog.get_logger().bind(service="shipping")
 
@@ -87,7 +90,7 @@ class CarrierDesk:
         while True:
             self._accepted.clear()
             try:
-                pause_s = await self._look(executor)
+                pause_s = await self._round(executor)
             except TryLater as error:
                 self._log.warning("carrier waits", error=str(error))
                 await asyncio.sleep(_PAUSE_S)
@@ -100,37 +103,62 @@ class CarrierDesk:
                 async with asyncio.timeout(_LOOK_S):
                     await self._accepted.wait()
 
-    async def _look(self, executor: Executor) -> float | None:
-        """Takes the answers that are due; says in how long the next one is, None if nothing waits for any."""
-        due, next_at = await self._database.read(self._due)
-        answers = await asyncio.gather(*map(self._carrier.answer, due), return_exceptions=True)
-        for parcel, answer in zip(due, answers, strict=True):
-            if not isinstance(answer, BaseException):
-                await self._take(executor, parcel, answer)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer  # now that it has held up no other parcel
-        if next_at is not None:
-            return (next_at - datetime.now(UTC)).total_seconds()
-        return 0 if due else None
+    async def _round(self, executor: Executor) -> float | None:
+        """Takes all answers that are due; says in how long to look again, None if nothing waits for any."""
+        place: Place | None = None
+        failed = False
+        while True:
+            # Those that fail are left behind, so that they are in nobody's way, until the next round.
+            due, place, next_at = await self._database.read(partial(self._due, place))
+            answers = await asyncio.gather(*map(self._ask, due))
+            for parcel, answer in zip(due, answers, strict=True):
+                failed |= not (answer and await self._take(executor, parcel, answer.declined))
+            if place is None:
+                break
+        if failed:
+            return _PAUSE_S
+        return (next_at - datetime.now(UTC)).total_seconds() if next_at else None
 
-    async def _take(self, executor: Executor, parcel: Parcel, declined: Refusal | None) -> None:
-        concluded = await executor.conclude(
-            BOOK_SHIPMENT, parcel.key, partial(conclude_booking, parcel.order_id, declined)
-        )
+    async def _ask(self, parcel: Parcel) -> "_Answer | None":
+        """None if the carrier failed."""
+        try:
+            async with asyncio.timeout(self._answer_within_s):
+                return _Answer(await self._carrier.answer(parcel))
+        except Exception:
+            self._log.exception("carrier failed", stream=parcel.order_id)
+            return None
+
+    async def _take(self, executor: Executor, parcel: Parcel, declined: Refusal | None) -> bool:
+        """Whether there is nothing left to be done for the parcel."""
+        try:
+            concluded = await executor.conclude(
+                BOOK_SHIPMENT, parcel.key, partial(conclude_booking, parcel.order_id, declined)
+            )
+        except TryLater:
+            raise
+        except Exception:
+            self._log.exception("carrier's answer makes no sense", stream=parcel.order_id)
+            return False
         outcome = (declined.code if declined else "done") if concluded else "dropped"
         self._log.info("carrier answered", stream=parcel.order_id, outcome=outcome)
+        return True
 
-    def _due(self, session: Session) -> tuple[list[Parcel], datetime | None]:
-        """What the carrier is to be asked about now, and when the next one is due, if one is known of."""
+    def _due(self, after: Place | None, session: Session) -> tuple[list[Parcel], Place | None, datetime | None]:
+        """What the carrier is to be asked about now; where to go on, None at the end; when the next one is due."""
         now = datetime.now(UTC)
         due: list[Parcel] = []
-        for row in commands_under_way(session, BOOK_SHIPMENT.name, limit=_AT_ONCE):
+        rows = commands_under_way(session, BOOK_SHIPMENT.name, limit=_AT_ONCE, after=after)
+        for row in rows:
             due_at = row.recorded_at + self._carrier.delay
             if due_at > now:
-                return due, due_at
+                return due, None, due_at
             due.append(_parcel(session, row.key, row.stream))
-        return due, None
+        return due, place_of(rows[-1]) if len(rows) == _AT_ONCE else None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    declined: Refusal | None
 
 
 def _parcel(session: Session, key: str, stream: str) -> Parcel:

@@ -1,4 +1,7 @@
-"""A gate in front of a server: closed, it cuts all connections and refuses new ones; open, it lets them through."""
+"""A gate in front of a server: closed, it cuts all connections and refuses new ones; open, it lets them through.
+
+It can also do what a proxy may when the server behind it is replaced: keep up connections that lead nowhere any more.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +16,7 @@ class TcpGate:
         self._target = host, port
         self._server: asyncio.Server | None = None
         self._through: set[asyncio.Task[None]] = set()
+        self._lost = asyncio.Event()
         self.port = 0
         """Taken once and kept: whoever connects again finds the gate at the same place."""
 
@@ -50,6 +54,11 @@ class TcpGate:
             task.cancel()
         await asyncio.gather(*through, return_exceptions=True)
 
+    def lose_far_ends(self) -> None:
+        """What has come through until now hears nothing any more, until the gate is closed. What comes now does."""
+        self._lost.set()
+        self._lost = asyncio.Event()
+
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self._target)
 
@@ -60,12 +69,20 @@ class TcpGate:
 
     async def _let_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward: asyncio.StreamWriter | None = None
+        lost = self._lost
         try:
             back, onward = await self._connect()
             ways = {asyncio.create_task(_carry(reader, onward)), asyncio.create_task(_carry(back, writer))}
+            losing = asyncio.create_task(lost.wait())
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*ways, losing}, return_when=asyncio.FIRST_COMPLETED)
+                if lost.is_set():
+                    for way in ways:
+                        way.cancel()
+                    onward.transport.abort()
+                    await asyncio.Event().wait()
             finally:
+                losing.cancel()
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)

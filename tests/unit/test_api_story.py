@@ -4,6 +4,7 @@ import pytest
 
 from api.view.story import tell
 from api.view.temporal_events import read_facts
+from contracts.sagas import SagaStatus
 from tests.support.events import Events
 from tests.support.histories import NAMES, recorded
 from workflows.order_saga import ORDER_SAGA_DEFINITION
@@ -78,3 +79,18 @@ def test_rare_event_when_told_then_readable(event: str, attributes: dict[str, st
     assert [entry.what for entry in tell(read_facts(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION)][
         -1
     ] == sentence
+
+
+def test_second_stuck_step_when_told_then_it_is_told_too() -> None:
+    built = Events()
+    built.show(SagaStatus.UNWINDING, SagaCause="failed", FailedStep="capture_payment", FailureCode="NO_REPLY")
+    built.show(SagaStatus.STUCK, FailedStep="book_shipment")
+    built.show(FailedStep="place_order")
+    built.show(FailureCode="TIMEOUT")
+
+    entries = list(tell(read_facts(built.events, ORDER_SAGA_DEFINITION), ORDER_SAGA_DEFINITION))
+
+    assert [(entry.outcome, entry.step) for entry in entries[2:]] == [
+        ("stuck", "book_shipment"),
+        ("stuck", "place_order"),
+    ]

@@ -76,6 +76,14 @@ def test_settings_of_our_services_exist_and_name_each_database(document: dict[st
         assert {service["environment"][PREFIX + url.upper()].rpartition("/")[2] for url in urls} <= databases(document)
 
 
+def test_addresses_of_our_services_are_known_to_operators_in_any_container(document: dict[str, Any]) -> None:
+    for name, service in our_services(document).items():
+        for other in our_services(document):
+            if f"{other}_port" in Settings.model_fields:
+                port = Settings.model_fields[f"{other}_port"].default
+                assert service["environment"][f"{PREFIX}{other.upper()}_URL"] == f"http://{other}:{port}", name
+
+
 def test_ports_are_open_to_this_machine_alone_and_checked_where_the_process_listens(document: dict[str, Any]) -> None:
     for name, service in document["services"].items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

@@ -1,5 +1,6 @@
 """Single processes, each started by its own verb, and the launcher."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -54,10 +57,11 @@ class TestMigrate:
         assert again.stdout.splitlines()[0] == "order is at kernel_0002"
         assert {path.stem for path in tmp_path.glob("*.db")} == set(DatabaseName)
 
-    def test_databases_when_two_of_a_kind_share_one_are_refused(self, tmp_path: Path) -> None:
-        shared = {f"{name}_DATABASE_URL": f"sqlite:///{tmp_path}/shared.db" for name in ("ORDER", "VIEWS")}
+    def test_database_when_it_is_anothers_is_refused(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/shared.db"
+        run_verb("migrate", "order", data_dir=tmp_path, settings={"ORDER_DATABASE_URL": url})
 
-        migrated = run_verb("migrate", "order", "views", data_dir=tmp_path, settings=shared)
+        migrated = run_verb("migrate", "views", data_dir=tmp_path, settings={"VIEWS_DATABASE_URL": url})
 
         assert migrated.returncode == 1
         assert migrated.stderr == (
@@ -111,6 +115,47 @@ class TestService:
             "AMENDS_ORDER_DATABASE_URL says where it is\n"
         )
         assert (service.returncode, service.stderr) == (1, says)
+
+    @pytest.mark.parametrize("verb", [("migrate",), ("service", "order"), ("consumer", "listener")])
+    @pytest.mark.parametrize(
+        ("one", "other", "url"),
+        [
+            ("ORDER", "SHIPPING", "postgresql://amends:secret@127.0.0.1:9/orders"),
+            ("RELAY", "LISTENER", "sqlite:////tmp/forwarders.db"),
+        ],
+    )
+    def test_verb_when_two_parts_are_to_share_a_database_is_refused(
+        self, tmp_path: Path, verb: tuple[str, ...], one: str, other: str, url: str
+    ) -> None:
+        settings = {f"{name}_DATABASE_URL": url for name in (one, other)}
+
+        told = run_verb(*verb, data_dir=tmp_path, settings=settings)
+
+        says = (
+            f"amends: AMENDS_{one}_DATABASE_URL and AMENDS_{other}_DATABASE_URL name one database: "
+            "each needs one of its own\n"
+        )
+        assert (told.returncode, told.stderr) == (1, says)
+
+    @pytest.mark.parametrize("verb", [("migrate", "order"), ("service", "order")])
+    @pytest.mark.parametrize(
+        ("url", "why"),
+        [
+            ("postgresql://amends:secret@127.0.0.1:9/orders", "the database does not answer"),
+            ("postgresql://amends:secret@127.0.0.1:9/orders?foo=bar", 'invalid connection option "foo"'),
+            ("sqlite:////nowhere/order.db", "unable to open database file"),
+        ],
+    )
+    def test_verb_when_its_database_cannot_be_used_says_why_in_one_line(
+        self, tmp_path: Path, verb: tuple[str, ...], url: str, why: str
+    ) -> None:
+        told = run_verb(*verb, data_dir=tmp_path, settings={"ORDER_DATABASE_URL": url})
+
+        says = (
+            f"amends: the database of the order service cannot be used: {why}; "
+            "AMENDS_ORDER_DATABASE_URL says where it is\n"
+        )
+        assert (told.returncode, told.stderr) == (1, says)
 
     @pytest.mark.postgres
     def test_service_when_its_database_does_not_exist_says_so(self, tmp_path: Path) -> None:
@@ -213,3 +258,34 @@ class TestLauncher:
 
         assert ended.returncode == 1
         assert ended.stderr == f"amends: run make install first, in {tmp_path}\n"
+
+
+class _Ready(BaseHTTPRequestHandler):
+    """A consumer that has taken everything."""
+
+    def do_GET(self) -> None:
+        source = {"position": 7, "head": 7, "lag": 0}
+        body = json.dumps({"status": "ready", "sources": {"shipping": source}, "parked_streams": 0}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_lag_when_the_consumers_run_elsewhere_asks_them_there(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as elsewhere:
+        Thread(target=elsewhere.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{elsewhere.server_port}"
+        consumers = ("VIEWS", "NOTIFICATIONS", "RELAY", "LISTENER")
+        settings = {"EVENT_TRANSPORT": "rabbitmq", **{f"{name}_URL": url for name in consumers}}
+
+        told = run_verb("lag", data_dir=tmp_path, settings=settings)
+        elsewhere.shutdown()
+
+    assert [line.split()[:2] for line in told.stdout.splitlines()[1:]] == [
+        [name.lower(), "ready"] for name in consumers
+    ]

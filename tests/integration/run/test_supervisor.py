@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ class Watched:
     def pids(self) -> list[int]:
         return [state.process.pid for state in self.parts.values() if state.process]
 
+    def is_alive_again(self, restarts: int) -> bool:
+        return self.parts["a"].restarts == restarts and self.parts["a"].condition is Condition.HEALTHY
+
     async def run(self) -> None:
         await self.supervisor.run(self.ready.set)
 
@@ -119,7 +123,7 @@ async def test_part_when_it_dies_later_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_part_when_it_keeps_dying_is_said_to_with_the_end_of_its_log(tmp_path: Path) -> None:
-    async with supervised(tmp_path, part(tmp_path, "a", LIVE_TWICE)) as watched:
+    async with supervised(tmp_path, part(tmp_path, "a", LIVE_TWICE), healthy_again_s=60) as watched:
         os.kill(watched.pid("a"), signal.SIGKILL)
         await eventually(lambda: watched.parts["a"].restarts == 1 and watched.parts["a"].condition is Condition.HEALTHY)
         os.kill(watched.pid("a"), signal.SIGKILL)
@@ -130,6 +134,16 @@ async def test_part_when_it_keeps_dying_is_said_to_with_the_end_of_its_log(tmp_p
         assert said == f"a keeps dying; the end of {tmp_path / 'a.log'}:\n  | the third life is the shortest"
         pauses = [line.rsplit("in ", 1)[1] for line in watched.said if "starting it again" in line]
         assert pauses[:4] == ["0.01 s", "0.02 s", "0.04 s", "0.08 s"]
+
+
+async def test_part_when_it_was_healthy_for_a_while_is_started_again_soon_however_often_it_dies(tmp_path: Path) -> None:
+    async with supervised(tmp_path, part(tmp_path, "a"), healthy_again_s=0) as watched:
+        for lives in range(1, 5):
+            os.kill(watched.pid("a"), signal.SIGKILL)
+            await eventually(partial(watched.is_alive_again, lives))
+
+        pauses = {line.rsplit("in ", 1)[1] for line in watched.said if "starting it again" in line}
+        assert pauses == {"0.01 s"}
 
 
 async def test_pause_when_deaths_are_many_stays_bounded(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A booking whose carrier answers by event: accepted at first, concluded once, and never after it was undone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, closing
 from datetime import timedelta
 from functools import partial
@@ -302,6 +302,35 @@ class FailingCarrier:
         return None
 
 
+Answering = Callable[[], Awaitable[Refusal | None]]
+
+
+async def raises() -> Refusal | None:
+    raise ConnectionError("the carrier is away")
+
+
+async def answers_what_is_not_declared() -> Refusal | None:
+    return Refusal("TOO_HEAVY", "nobody can lift it")
+
+
+async def does_not_answer() -> Refusal | None:
+    await asyncio.sleep(NEVER_S)
+    return None
+
+
+class SelectiveCarrier:
+    """Fails at some parcels, always."""
+
+    delay = timedelta(0)
+
+    def __init__(self, fails_at: set[str], fails: Answering) -> None:
+        self._fails_at = fails_at
+        self._fails = fails
+
+    async def answer(self, parcel: Parcel) -> Refusal | None:
+        return await self._fails() if parcel.key in self._fails_at else None
+
+
 class TestDesk:
     async def test_desk_when_the_carrier_fails_then_the_booking_goes_on_waiting(
         self, silent: Service, replicas: ShippingReplicas
@@ -311,27 +340,30 @@ class TestDesk:
         carrier = FailingCarrier(failures=1)
 
         with closing(Database(replicas.url)) as database:
-            desk, executor = CarrierDesk(database, carrier), an_executor(database)
-            with pytest.raises(ConnectionError):
-                await desk.run(executor)
-            assert await booked.ask() == "accepted"
-            async with running(partial(desk.run, executor)):
+            async with running(partial(CarrierDesk(database, carrier).run, an_executor(database))):
                 await booked.becomes("done")
 
-        assert {parcel.key for parcel in carrier.asked} == {booked.saga.commands.key_of(booked.command)}
-        assert carrier.asked[0].units[0].sku == booked.sku
+        key = booked.saga.commands.key_of(booked.command)
+        assert [(parcel.key, parcel.units[0].sku) for parcel in carrier.asked] == [(key, booked.sku)] * 2
 
-    async def test_desk_when_the_carrier_fails_at_one_parcel_then_the_others_are_answered(
-        self, silent: Service, replicas: ShippingReplicas
+    @pytest.mark.parametrize("fails", [raises, answers_what_is_not_declared, does_not_answer])
+    @pytest.mark.parametrize("failing", [1, 60])
+    async def test_desk_when_the_carrier_fails_at_parcels_then_the_others_are_answered(
+        self, silent: Service, replicas: ShippingReplicas, failing: int, fails: Answering
     ) -> None:
-        first, second = await booking(silent), await booking(silent)
-        await first.ask()
-        await second.ask()
+        bad = [await booking(silent) for _ in range(failing)]
+        for one in bad:
+            await one.ask()
+        good = await booking(silent)
+        await good.ask()
+        carrier = SelectiveCarrier({one.saga.commands.key_of(one.command) for one in bad}, fails)
 
-        with closing(Database(replicas.url)) as database, pytest.raises(ConnectionError):
-            await CarrierDesk(database, FailingCarrier(failures=1)).run(an_executor(database))
+        with closing(Database(replicas.url)) as database:
+            desk = CarrierDesk(database, carrier, answer_within_s=0.2)
+            async with running(partial(desk.run, an_executor(database))):
+                await good.becomes("done")
 
-        assert (await first.ask(), await second.ask()) == ("accepted", "done")
+        assert await bad[0].ask() == "accepted"
 
     async def test_conclusion_when_its_refusal_is_none_that_the_command_declares_then_nothing_happens(
         self, silent: Service, replicas: ShippingReplicas

@@ -13,9 +13,11 @@ from sqlmodel import Session
 
 from contracts.wire import STANDING_BY
 from messaging.port import NotNow
+from services.kernel import event_log
 from services.kernel.database import CLASH_ATTEMPTS, Database
 from services.kernel.errors import TransactionClash, TryLater
-from services.kernel.postgres import READERS
+from services.kernel.patience import Patience
+from services.kernel.postgres import READERS, SILENCE_S
 from services.order.app import create_app as create_order_app
 from services.views.app import SERVICES
 from services.views.app import create_app as create_views_app
@@ -182,6 +184,23 @@ class TestContention:
 
             assert ended.is_set()
             await database.write(lambda session: session.connection().execute(text("DELETE FROM log")))
+
+    async def test_database_when_a_proxy_keeps_up_connections_that_are_lost_then_they_are_given_up(
+        self, databases: Databases, gate: TcpGate
+    ) -> None:
+        patience = Patience(lock_s=1, queue_s=1, statement_s=1)
+        with closing(Database(behind(gate, databases.url("order")), patience)) as database:
+            await database.write(event_log.ensure_log_id)
+            lock = database.sole_lock()
+            assert await lock.take()
+
+            gate.lose_far_ends()
+            writing = asyncio.ensure_future(database.write(event_log.log_id))
+            assert not await asyncio.wait_for(asyncio.shield(lock.is_held()), SILENCE_S + 5)
+            await asyncio.wait_for(asyncio.shield(writing), SILENCE_S + 5)
+            await lock.release()
+            assert await lock.take()
+            await lock.release()
 
     async def test_event_loop_when_the_database_is_slow_then_it_goes_on(self, databases: Databases) -> None:
         with closing(Database(databases.url("order"))) as database:
