@@ -10,6 +10,7 @@ from run.errors import CannotRun
 
 _PARTS = frozenset(("up", "migrate", "service", "consumer", "prepare", "worker", "api"))
 """`up`, and what it starts by the dozen."""
+_FOR_CUSTOMERS = frozenset(("order", "orders", "show", "history", "events", "cancel", "decide", "audit", "stock"))
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
@@ -30,9 +31,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _verbs(arguments: list[str]) -> typer.Typer:
-    """All of them; for a part of the system without those for people, who have an eye for colours and tables."""
-    from run import databases, processes
-
+    """All of them; for those that are used most, what they need: loading the rest takes longer than what they do."""
     app = typer.Typer(
         name="amends",
         help="Order sagas on Temporal that make amends.",
@@ -40,14 +39,21 @@ def _verbs(arguments: list[str]) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    processes.add_to(app)
-    if not _PARTS.intersection(arguments[:1]):
-        from run import client, operating, proving
+    verb = frozenset(arguments[:1])
+    if not verb & _FOR_CUSTOMERS:
+        from run import databases, processes
+
+        processes.add_to(app)
+        databases.add_to(app)
+    if not verb & _PARTS:
+        from run import client
 
         client.add_to(app)
+    if not verb & (_PARTS | _FOR_CUSTOMERS):
+        from run import operating, proving
+
         operating.add_to(app)
         proving.add_to(app)
-    databases.add_to(app)
     return app
 
 
