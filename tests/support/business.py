@@ -14,19 +14,19 @@ MIX: list[dict[str, Any]] = [
     {},
     {"payment_token": "tok_declined"},
     {"faults": [{"step": "book_shipment", "kind": "lost_reply"}]},
-    {"faults": [{"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK"}]},
+    {"faults": [{"step": "book_shipment", "kind": "refuse", "code": "OUT_OF_STOCK", "times": "always"}]},
     {"faults": [{"step": "authorize_payment", "kind": "error", "times": 2}]},
     {"payment_token": "tok_expires_before_capture"},
     {"faults": [{"step": "dispatch_shipment", "kind": "lost_reply", "times": 2}]},
     {
         "faults": [
-            {"step": "capture_payment", "kind": "refuse"},
+            {"step": "capture_payment", "kind": "refuse", "times": "always"},
             {"step": "authorize_payment", "phase": "compensation", "kind": "error", "times": 2},
         ]
     },
 ]
 NEVER_COMPLETE = (1, 3, 5, 7)
-"""Those of the mix that must be undone."""
+"""Those of the mix that must be undone. One that is refused is so always, for a refusal may be lost with its service."""
 CUSTOMERS = 3
 PACE_S = 0.8
 """Between two orders of a customer: some must be on their way at every moment, not as many as the machine can bear."""
