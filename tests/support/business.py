@@ -26,7 +26,7 @@ MIX: list[dict[str, Any]] = [
     },
 ]
 NEVER_COMPLETE = (1, 3, 5, 7)
-"""Those of the mix that must be undone. One that is refused is so always, for a refusal may be lost with its service."""
+"""Those of the mix that must be undone. One is refused always, for a refusal may be lost with its service."""
 CUSTOMERS = 3
 PACE_S = 0.8
 """Between two orders of a customer: some must be on their way at every moment, not as many as the machine can bear."""
