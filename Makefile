@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 TEST_JOBS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up down reset test check bench format lock venv
+.PHONY: help install install-dev up down reset test mutations prove check bench format lock venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ test check: export PYTHONNODEBUGRANGES = 1
 
 test: install-dev ## Run all tests; they start what they need, on free ports
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+
+mutations: install-dev ## Put bugs into a copy of the code, one at a time: the proof must find each
+	@$(BIN)/python -m pytest -q tests/mutations $(PYTEST_ARGS)
+
+prove: install ## Try every failure at every step of the sagas of the running system
+	@./amends prove
 
 check: install-dev ## Check format, lint, types, imports and run the unit tests
 	@$(RUFF_FORMAT) --check --quiet .

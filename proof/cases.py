@@ -24,6 +24,8 @@ class Group(StrEnum):
     """One fault, at one step, in one phase."""
     CRASH = "crash"
     """A worker is killed before or after one effect."""
+    FORGOTTEN = "forgotten"
+    """A worker is killed, and the next one, which knows nothing of what was done, takes another turn."""
     DECISION = "decision"
     """An operator's other answers for a stuck step."""
     CANCEL = "cancel"
@@ -32,6 +34,10 @@ class Group(StrEnum):
     """A failing action and a failing compensation."""
     UNDO_PAIR = "undo-pair"
     """Two failing compensations."""
+    OVERTAKEN = "overtaken"
+    """An action that lands after its undo."""
+    RESET = "reset"
+    """An ended saga is reset to its start, and runs again without remembering anything."""
 
 
 class When(StrEnum):
@@ -60,13 +66,15 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """A cancellation by the API."""
+    """A cancellation, by the API or in Temporal itself, as with its Web UI."""
 
     when: When
     at: Half | None = None
+    in_temporal: bool = False
 
     def __str__(self) -> str:
-        return f"cancel.{self.at}.{self.when}" if self.at else f"cancel.{self.when}"
+        what = "cancel_in_temporal" if self.in_temporal else "cancel"
+        return f"{what}.{self.at}.{self.when}" if self.at else f"{what}.{self.when}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,10 @@ class Case:
     cancel: Cancel | None = None
     decision: DecisionKind = DecisionKind.RETRY
     """How its operator decides, where it is stuck."""
+    reset: bool = False
+    """Whether it is reset to its start when it has ended."""
+    alone: bool = False
+    """Whether another case's killing of a worker would change its end."""
 
     @property
     def name(self) -> str:
@@ -108,6 +120,8 @@ class Case:
 def titled(fault: Fault) -> str:
     """A fault in short: `book_shipment.action.lost_reply.always`."""
     what = f"{fault.step}.{fault.phase}.{fault.kind}"
+    if fault.kind is FaultKind.LATE and fault.delay_ms:
+        return f"{what}.overtaken"
     if fault.kind is FaultKind.CRASH_WORKER:
         return f"{what}.{fault.moment}"
     return f"{what}.{'once' if fault.times == 1 else fault.times}"

@@ -32,6 +32,10 @@ _SLOW_MS = 1200
 _HOLD_MS = 1500
 """How long an attempt is held on the wire while its saga is cancelled."""
 _DEADLINE_S = 3.0
+_OVERTAKEN_MS = 8000
+"""How long after its caller gave up an action lands whose undo is to come first."""
+_FORGOTTEN_S = 2.0
+"""A deadline that passes before another worker takes up the saga of a dead one."""
 _OFTEN = 40
 """Failures that outlast the deadline, and whoever waits for a moment between two attempts."""
 
@@ -48,7 +52,10 @@ def enumerate_cases(saga: str, definition: DefinitionView) -> Iterator[Case]:
     yield from cases.deadlines()
     yield from cases.pairs()
     yield from cases.undo_pairs()
+    yield from cases.overtaken()
+    yield from cases.resets()
     yield from cases.crashes()
+    yield from cases.forgotten()
 
 
 class _Cases:
@@ -72,6 +79,42 @@ class _Cases:
         for path, half, moment in product(Path, self._halves(), Moment):
             fault = _fault(half, FaultKind.CRASH_WORKER, 1, moment=moment)
             yield self._faulty(Group.CRASH, path, fault, policy=_HARDENED)
+
+    def forgotten(self) -> Iterator[Case]:
+        """The worker dies, and all that it did is unrecorded; when the next one comes, the saga takes another turn."""
+        for step, moment in product(self._before_the_end, Moment):
+            if moment is Moment.BEFORE and step.kind is not StepKind.PIVOT:
+                continue
+            fault = _fault(Half(step.name, Phase.ACTION), FaultKind.CRASH_WORKER, 1, moment=moment)
+            title, given = f"forgotten.{titled(fault)}+deadline", {"deadline_s": _FORGOTTEN_S, "policy": _HARDENED}
+            yield self._case(Group.FORGOTTEN, title, Path.FAST, faults=(fault,), alone=True, **given)
+        once = _HARDENED.model_copy(update={"action_attempts": 1})
+        for step in self._undone:
+            # The failure that turned it is not met again, so only the record of the turn keeps it from going forward.
+            failing = _fault(Half(step.name, Phase.ACTION), FaultKind.ERROR, 1)
+            undo = self._unwound_after(step, failing)[-1]
+            crash = _fault(undo, FaultKind.CRASH_WORKER, 1, moment=Moment.AFTER)
+            title = f"forgotten.{titled(failing)}+{titled(crash)}"
+            yield self._case(Group.FORGOTTEN, title, Path.FAST, faults=(failing, crash), policy=once, alone=True)
+
+    def overtaken(self) -> Iterator[Case]:
+        impatient = QUICK.model_copy(update={"action_attempts": 1, "stuck_after": 1})
+        for path, step in product(Path, self._before_the_end):
+            half = Half(step.name, Phase.ACTION)
+            fault = _fault(half, FaultKind.LATE, "always", delay_ms=_OVERTAKEN_MS)
+            decision = DecisionKind.GIVE_UP if step.kind is StepKind.PIVOT else DecisionKind.RETRY
+            yield self._faulty(Group.OVERTAKEN, path, fault, policy=impatient, decision=decision)
+
+    def resets(self) -> Iterator[Case]:
+        first = self._places[self._steps[0].name]
+        for path in Path:
+            yield self._case(Group.RESET, "reset.healthy", path, reset=True)
+            for step in self._before_the_end:
+                if self._places[step.name] == first:
+                    continue
+                for failing in self._turning(step):
+                    title = f"reset.{titled(failing)}"
+                    yield self._case(Group.RESET, title, path, faults=(failing,), reset=True)
 
     def pairs(self) -> Iterator[Case]:
         """Each on one path, alternately."""
@@ -112,14 +155,15 @@ class _Cases:
         for half in self._halves():
             because = self._because(half)
             held = _fault(half, FaultKind.SLOW, "always", delay_ms=_HOLD_MS)
-            yield self._cancelled(Path.DURABLE, Cancel(When.IN_FLIGHT, half), (*because, held))
+            failing = _fault(half, FaultKind.ERROR, _OFTEN)
+            losing = _fault(half, FaultKind.LOST_REPLY, "always")
             is_attempted_for_ever = half.phase is Phase.COMPENSATION or self._step(half.step) not in self._undone
-            for path in Path:
-                failing = _fault(half, FaultKind.ERROR, _OFTEN)
-                yield self._cancelled(path, Cancel(When.WAITING, half), (*because, failing))
-                if is_attempted_for_ever:
-                    losing = _fault(half, FaultKind.LOST_REPLY, "always")
-                    yield self._cancelled(path, Cancel(When.STUCK, half), (*because, losing))
+            for in_temporal in (False, True):
+                yield self._cancelled(Path.DURABLE, Cancel(When.IN_FLIGHT, half, in_temporal), (*because, held))
+                for path in Path:
+                    yield self._cancelled(path, Cancel(When.WAITING, half, in_temporal), (*because, failing))
+                    if is_attempted_for_ever:
+                        yield self._cancelled(path, Cancel(When.STUCK, half, in_temporal), (*because, losing))
 
     def deadlines(self) -> Iterator[Case]:
         for path, step in product(Path, self._before_the_end):
@@ -136,7 +180,7 @@ class _Cases:
         """One fault. An undo's comes with a reason to unwind, which the title tells where it is a special one."""
         title = titled(fault) if because is None else f"{titled(because)}+{titled(fault)}"
         reason = (because,) if because else self._because(Half(fault.step, fault.phase))
-        if "decision" in more:
+        if more.get("decision", DecisionKind.RETRY) is not DecisionKind.RETRY:
             title = f"{title}~{more['decision']}"
         return self._case(group, title, path, faults=(*reason, fault), **more)
 

@@ -11,15 +11,15 @@ from proof.cases import Case, Group
 from proof.doors import Doors
 from proof.enumeration import enumerate_cases
 from proof.judging import Record, judge
-from proof.prediction import predict
-from proof.running import Replay, Run
+from proof.prediction import Prediction, predict
+from proof.running import Engine, Observation, Run
 from proof.subjects import Subject
 
 WITHIN_S = 90.0
 """How long a case may take. None takes half of it, but machines stand still at times."""
 _TRIES = 4
-"""How often a case is run, at most, if its cancellation comes too late for its moment, or if it ends otherwise than
-foretold after a failure that nobody had injected. Whatever its audit finds is never put down to that."""
+"""How often a case is run at most: again if it misses its moment, or if it ends otherwise than foretold after a failure
+that nobody had injected. Whatever its audit finds is never put down to that."""
 _KILLERS_AT_ONCE = 12
 """Cases that kill workers run by themselves, and with attempts for all deaths that they may meet."""
 
@@ -39,7 +39,7 @@ class Selection:
         chosen = [case for case in cases if self._wants(case)]
         Random(self.seed).shuffle(chosen)  # noqa: S311 - no secret
         chosen = chosen[: self.sample]
-        return sorted(chosen, key=lambda case: case.kills_workers)
+        return sorted(chosen, key=lambda case: (case.kills_workers, case.alone))
 
     def _wants(self, case: Case) -> bool:
         named = not self.only or any(fnmatchcase(case.name, pattern) for pattern in self.only)
@@ -53,11 +53,11 @@ class Explorer:
     doors: Doors
     subject: Subject
     definition: DefinitionView
-    replay: Replay
+    engine: Engine
 
     @classmethod
-    async def of(cls, doors: Doors, subject: Subject, replay: Replay) -> "Explorer":
-        return cls(doors, subject, await doors.definition(subject.definition), replay)
+    async def of(cls, doors: Doors, subject: Subject, engine: Engine) -> "Explorer":
+        return cls(doors, subject, await doors.definition(subject.definition), engine)
 
     def cases(self, selection: Selection) -> list[Case]:
         return selection.of(enumerate_cases(self.subject.name, self.definition))
@@ -69,14 +69,20 @@ class Explorer:
             CannotProve: the system cannot be driven.
         """
         cases = list(cases)
-        for kills, at_once in ((False, jobs), (True, min(jobs, _KILLERS_AT_ONCE))):
+        for disturbance, at_once in (
+            ((False, False), jobs),
+            ((True, False), min(jobs, _KILLERS_AT_ONCE)),
+            ((True, True), 1),
+        ):
             free = asyncio.Semaphore(at_once)
 
             async def run(case: Case, free: asyncio.Semaphore = free) -> Record:
                 async with free:
                     return await self._run(case)
 
-            tasks = [asyncio.create_task(run(case)) for case in cases if case.kills_workers is kills]
+            tasks = [
+                asyncio.create_task(run(case)) for case in cases if (case.kills_workers, case.alone) == disturbance
+            ]
             try:
                 for task in asyncio.as_completed(tasks):
                     yield await task
@@ -87,10 +93,16 @@ class Explorer:
     async def _run(self, case: Case) -> Record:
         prediction = predict(self.definition, case)
         for tries in range(1, _TRIES + 1):
-            run = Run(self.doors, self.subject, self.replay, case, prediction.stuck, WITHIN_S)
+            run = Run(self.doors, self.subject, self.engine, case, prediction.stuck, WITHIN_S)
             observed = await run.observe()
             record = judge(case, prediction, observed, tries)
-            by_chance = observed.disturbance is not None and not observed.violations
-            if observed.cancelled_in_time and (record.as_predicted or not by_chance):
+            if record.as_predicted or observed.violations or not _by_chance(prediction, observed):
                 break
         return record
+
+
+def _by_chance(prediction: Prediction, observed: Observation) -> bool:
+    """Whether the machine was too busy for the case to be what it is about."""
+    if observed.end is None or observed.disturbance is not None or not observed.cancelled_in_time:
+        return observed.end is not None
+    return not all(observed.enacted[place].enacted for place in prediction.enacted)

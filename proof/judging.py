@@ -71,6 +71,10 @@ def _surprises(case: Case, prediction: Prediction, observed: Observation) -> Ite
         yield f"it ended {observed.end}, predicted was {' or '.join(map(str, prediction.ends))}"
     if observed.stuck != prediction.stuck:
         yield f"it was stuck at {_listed(observed.stuck)}, predicted was {_listed(prediction.stuck)}"
+    failure = observed.saga.failure
+    if prediction.failure and (failure is None or (failure.step, failure.code) != prediction.failure):
+        where = f"{failure.code} at {failure.step}" if failure else "nothing"
+        yield f"it turned for {where}, predicted was {prediction.failure[1]} at {prediction.failure[0]}"
     effective = observed.saga.cancel is CancelState.EFFECTIVE
     if effective is not (observed.saga.cause is Cause.CANCELLED):
         yield f"its cancel is {observed.saga.cancel}, its cause {observed.saga.cause}"

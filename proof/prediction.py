@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from contracts.faults import Fault, FaultKind, Moment, Phase
 from contracts.sagas import Cause, DecisionKind, DefinitionView, SagaStatus, StepDefinitionView, StepKind
+from contracts.wire import ALREADY_COMPENSATED
 from proof.cases import Cancel, Case, Half, Path, When
 
 ANSWER_SHARE = 0.9
@@ -36,6 +37,8 @@ class Prediction:
     """Where it gets stuck on its way."""
     enacted: tuple[int, ...] = ()
     """Which faults of the case must be enacted, by their place in it."""
+    failure: tuple[str, str] | None = None
+    """At which step and with which code it turns, where the proof is about that."""
 
 
 def predict(definition: DefinitionView, case: Case) -> Prediction:
@@ -46,7 +49,12 @@ def predict(definition: DefinitionView, case: Case) -> Prediction:
         if case.cancel.when is When.AT_THE_END:
             return undisturbed
         return replace(undisturbed, ends=(*undisturbed.ends, End(SagaStatus.COMPENSATED, Cause.CANCELLED)), enacted=())
-    return _Model(definition, case).run()
+    first = _Model(definition, case).run()
+    if case.reset and first.ends[0].status is SagaStatus.COMPENSATED:
+        # Whatever undid it, its first action is barred, and it has nothing but that to go by.
+        barred = (definition.places[0][0].name, ALREADY_COMPENSATED)
+        return replace(first, ends=(End(SagaStatus.COMPENSATED, Cause.REFUSED),), failure=barred)
+    return first
 
 
 class _Answer(Enum):
@@ -206,9 +214,14 @@ class _Model:
             case FaultKind.CRASH_WORKER:
                 if fault.moment is not Moment.BEFORE:
                     self._effect(half)
-                return None
-            case FaultKind.LOST_REPLY | FaultKind.GARBAGE | FaultKind.LATE:
+                return _Answer.OUT_OF_TIME if self._is_forgotten_until_the_deadline(half) else None
+            case FaultKind.LOST_REPLY | FaultKind.GARBAGE:
                 self._effect(half)
+                return None
+            case FaultKind.LATE:
+                # With a delay it lands when all else is over.
+                if not fault.delay_ms:
+                    self._effect(half)
                 return None
 
     def _settled(self, half: Half) -> _Answer:
@@ -228,6 +241,11 @@ class _Model:
         if self.case.deadline_s is not None and self._may_be_given_up(Half(fault.step, fault.phase)):
             timeout_s = min(timeout_s, self.case.deadline_s)
         return (fault.delay_ms or 0) / 1000 < timeout_s
+
+    def _is_forgotten_until_the_deadline(self, half: Half) -> bool:
+        """A worker that dies in the fast path takes the memory of the saga with it, and nobody sees it for a while."""
+        dies_early = self.case.deadline_s is not None and half.phase is Phase.ACTION
+        return dies_early and self.case.path is Path.FAST
 
     def _may_be_given_up(self, half: Half) -> bool:
         steps = (step for place in self.definition.places for step in place)

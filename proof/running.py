@@ -6,11 +6,11 @@ history replays.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 from uuid import uuid4
 
-from contracts.faults import Phase
+from contracts.faults import FaultKind, Phase
 from contracts.sagas import (
     Decision,
     DecisionKind,
@@ -28,14 +28,32 @@ from proof.subjects import Subject
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FORCED, SagaStatus.TERMINATED})
 
-Replay = Callable[[str, str], Awaitable[str | None]]
-"""Replays a saga's history, given as JSON. Says what is wrong, None if nothing is."""
+
+class Engine(Protocol):
+    """What only Temporal itself can do, and what operators do with its Web UI."""
+
+    async def replay(self, saga_id: str, history: str) -> str | None:
+        """Replays a saga's history, given as JSON. Says what is wrong, None if nothing is."""
+        ...
+
+    async def cancel(self, saga_id: str) -> None:
+        """Asks it to cancel the workflow. One that has ended is left alone."""
+        ...
+
+    async def reset(self, saga_id: str) -> None:
+        """Resets the workflow to its start: it runs again, and remembers nothing."""
+        ...
+
 
 TURNED_AWAY = 409
 
 _LONG_POLL_S = 30
 _POLL_S = 0.25
 _MOMENT_POLL_S = 0.05
+_WRONGLY_STUCK_S = 10.0
+"""How long a saga may be stuck where it should not be: a busy machine may have had its attempts run out."""
+_LANDING_S = 1.0
+"""How much longer than its delay a late action may take to land."""
 _GATHER_S = 2.0
 """How long an operator waits for everything that will be stuck to be so."""
 
@@ -66,7 +84,7 @@ class Run:
 
     doors: Doors
     subject: Subject
-    replay: Replay
+    engine: Engine
     case: Case
     stuck: frozenset[Half]
     """Where it is rightly stuck."""
@@ -84,17 +102,40 @@ class Run:
         saga = await self._start(0 if watched else _LONG_POLL_S)
         if self.case.cancel is not None:
             saga = await self._cancel(saga, self.case.cancel, deadline)
-        while saga.status not in ENDED and time.monotonic() < deadline:
-            if saga.status is SagaStatus.STUCK:
-                await self._answer(saga, deadline)
-            elif not watched:
-                saga = await self._start(_LONG_POLL_S)
-                continue
-            await asyncio.sleep(_POLL_S)
-            saga = await self.doors.view(saga)
+        saga = await self._until_ended(saga, deadline, watched=watched)
+        if self.case.reset and saga.status in ENDED:
+            await self.engine.reset(saga.saga_id)
+            saga = await self._until_ended(await self.doors.view(saga), deadline, watched=True)
+        # What is still to land must not count against the audit's haste.
+        await asyncio.sleep(self._latest_landing_s())
         observed = Observation(saga, took_s=time.monotonic() - began)
         if saga.status not in ENDED:
             return observed
+        return await self._look(observed)
+
+    def _latest_landing_s(self) -> float:
+        late = [fault.delay_ms or 0 for fault in self.case.faults if fault.kind is FaultKind.LATE]
+        return max(late) / 1000 + _LANDING_S if any(late) else 0.0
+
+    async def _until_ended(self, saga: SagaView, deadline: float, *, watched: bool) -> SagaView:
+        """Its last view: when it has ended, or when it is stuck where it should not be and does not get on."""
+        stuck_since: float | None = None
+        while saga.status not in ENDED and time.monotonic() < deadline:
+            if saga.status is not SagaStatus.STUCK:
+                stuck_since = None
+                if not watched:
+                    saga = await self._start(_LONG_POLL_S)
+                    continue
+            elif not await self._answer(saga, deadline):
+                stuck_since = stuck_since or time.monotonic()
+                if time.monotonic() - stuck_since > _WRONGLY_STUCK_S:
+                    break
+            await asyncio.sleep(_POLL_S)
+            saga = await self.doors.view(saga)
+        return saga
+
+    async def _look(self, observed: Observation) -> Observation:
+        saga = observed.saga
         story, enacted, audit, history = await asyncio.gather(
             self.doors.story(saga), self.doors.enacted(saga), self.doors.audit(saga), self.doors.temporal_history(saga)
         )
@@ -103,7 +144,7 @@ class Run:
             stuck=_stuck_in(story, {step.name: step.kind for step in saga.steps}),
             enacted=enacted,
             violations=tuple(verdict for verdict in audit.verdicts if not verdict.holds),
-            replay=await self.replay(saga.saga_id, history),
+            replay=await self.engine.replay(saga.saga_id, history),
             cancelled_in_time=self._was_cancelled_in_time(story),
             disturbance=_disturbance_in(story, kills=self.case.kills_workers),
         )
@@ -115,6 +156,9 @@ class Run:
         while not _is_moment(saga, cancel) and saga.status not in ENDED and time.monotonic() < deadline:
             await asyncio.sleep(_MOMENT_POLL_S)
             saga = await self.doors.view(saga)
+        if cancel.in_temporal:
+            await self.engine.cancel(saga.saga_id)
+            return await self.doors.view(saga)
         turned_away = await self.doors.cancel(saga) == TURNED_AWAY
         saga = await self.doors.view(saga)
         if turned_away and cancel.at is not None:
@@ -129,17 +173,18 @@ class Run:
             return self.was_turned_away_in_time
         return _was_asked_for_before_the_end_of(self.case.cancel.at, story)
 
-    async def _answer(self, saga: SagaView, deadline: float) -> None:
-        """Decides as an operator, on what is rightly stuck. The rest is left alone, and found out by it."""
+    async def _answer(self, saga: SagaView, deadline: float) -> bool:
+        """Decides as an operator, on what is rightly stuck. Whether there was any of that; the rest is left alone."""
         rightly = {half.step for half in self.stuck}
         expected = rightly & {step.name for step in saga.steps if step.kind is not StepKind.PIVOT}
         gathered_by = min(deadline, time.monotonic() + _GATHER_S)
         while not expected <= _stuck_now(saga) and time.monotonic() < gathered_by:
             await asyncio.sleep(_POLL_S)
             saga = await self.doors.view(saga)
-        for step in saga.steps:
-            if step.state is StepState.STUCK and step.name in rightly:
-                await self.doors.decide(saga, self._decision_on(step), key=f"{self.key}-{step.name}-{uuid4()}")
+        stuck = [step for step in saga.steps if step.state is StepState.STUCK and step.name in rightly]
+        for step in stuck:
+            await self.doors.decide(saga, self._decision_on(step), key=f"{self.key}-{step.name}-{uuid4()}")
+        return bool(stuck)
 
     def _decision_on(self, step: StepView) -> Decision:
         kind = self.case.decision

@@ -192,6 +192,12 @@ def api_url(settings: Settings) -> str:
     return settings.api_url or (state.urls.api if state else settings.url_of(settings.api_port))
 
 
+def with_running_engine(settings: Settings) -> Settings:
+    """The settings with the address of the Temporal that runs, or that they name."""
+    state = None if settings.temporal_address else running_state(settings)
+    return settings.model_copy(update={"temporal_address": state.urls.temporal}) if state else settings
+
+
 def shipping_url(settings: Settings) -> str:
     state = None if settings.shipping_url else running_state(settings)
     return state.urls.shipping if state else settings.service_url("shipping")

@@ -22,11 +22,10 @@ from proof.errors import CannotProve
 from proof.exploring import Explorer, Selection
 from proof.judging import Record
 from proof.report import Proof
-from proof.running import Replay
 from proof.subjects import SKU, SUBJECTS
 from run import pretty
 from run.caller import Caller
-from run.client import api_url, shipping_url
+from run.client import api_url, shipping_url, with_running_engine
 from run.errors import CannotRun
 from run.settings import Settings, load_settings
 
@@ -73,8 +72,12 @@ def prove(
 async def _prove(settings: Settings, sagas: tuple[str, ...], selection: Selection, jobs: int) -> Proof:
     began, started = datetime.now(UTC), time.monotonic()
     records: list[Record] = []
+    # Imported here: the other verbs do without Temporal's SDK.
+    from run.proving_engine import TemporalEngine
+
     async with Doors(api_url(settings)) as doors:
-        explorers = [await Explorer.of(doors, SUBJECTS[saga], _replayer()) for saga in sagas]
+        engine = await TemporalEngine.of(with_running_engine(settings))
+        explorers = [await Explorer.of(doors, SUBJECTS[saga], engine) for saga in sagas]
         chosen = [explorer.cases(selection) for explorer in explorers]
         if not any(chosen):
             raise CannotRun("no case is selected; a name is like order/fast/book_shipment.action.lost_reply.once")
@@ -91,26 +94,6 @@ async def _prove(settings: Settings, sagas: tuple[str, ...], selection: Selectio
         steps=tuple(step.name for explorer in explorers for place in explorer.definition.places for step in place),
         cases=tuple(sorted(records, key=lambda record: record.name)),
     )
-
-
-def _replayer() -> Replay:
-    """Replays histories with the workflows of this version, in their sandbox."""
-    # Imported here: the other verbs do without Temporal's SDK.
-    from temporalio.client import WorkflowHistory
-    from temporalio.worker import Replayer
-
-    from run.worker import WORKFLOWS, workflow_runner
-    from workflows.converter import DATA_CONVERTER
-
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
-
-    async def replay(saga_id: str, history: str) -> str | None:
-        result = await replayer.replay_workflow(
-            WorkflowHistory.from_json(saga_id, history), raise_on_replay_failure=False
-        )
-        return str(result.replay_failure) if result.replay_failure else None
-
-    return replay
 
 
 def _receive_stock(settings: Settings) -> None:

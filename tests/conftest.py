@@ -24,6 +24,13 @@ structlog.configure(
 vars(ssl)["create_default_context"] = functools.cache(ssl.create_default_context)
 
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
+MUTATIONS = Path(__file__).parent / "mutations"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Mutations take minutes, and both cores: only who names them gets them, as `make mutations` does."""
+    is_named = any(MUTATIONS.name in argument for argument in config.args)
+    return True if collection_path == MUTATIONS and not is_named else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks

@@ -62,10 +62,12 @@ class System:
 
     Args:
         settings: more settings, named as in the environment but without `AMENDS_`.
+        root: the folder of the code.
     """
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
         self.data_dir = data_dir
+        self._root = root
         self.settings = dict(settings or {})
         theirs = {name.removesuffix("_URL").lower() for name in self.settings if name.endswith("_URL")}
         theirs |= {"engine"} if "TEMPORAL_ADDRESS" in self.settings else set()
@@ -81,7 +83,7 @@ class System:
         with self._output_file.open("ab") as output:
             up = self._up = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 leashed((sys.executable, "-m", "run", "up")),  # a test run that is killed leaves none behind
-                cwd=ROOT,
+                cwd=self._root,
                 env=environment(self.data_dir, self.settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -162,6 +164,10 @@ class System:
         assert after.address == before.address
         assert f"{part} was ended by SIGKILL; starting it again" in self.output
 
+    async def restart(self, *parts: str) -> None:
+        """Kills the parts, all at once, and waits until they are healthy again."""
+        await asyncio.gather(*(self.restarted(part) for part in parts))
+
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """Stops it as Ctrl-C or a process supervisor does. Returns the exit code."""
         assert self._up is not None
@@ -195,9 +201,11 @@ async def gone(pids: list[int], *, within_s: float = 20) -> None:
 
 
 @asynccontextmanager
-async def running_system(data_dir: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[System]:
+async def running_system(
+    data_dir: Path, settings: Mapping[str, str] | None = None, root: Path = ROOT
+) -> AsyncIterator[System]:
     """A system that runs as long as the context, or until it is stopped otherwise. Afterwards nothing of it does."""
-    system = System(data_dir, settings)
+    system = System(data_dir, settings, root)
     try:
         await system.start()
         yield system

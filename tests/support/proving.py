@@ -1,0 +1,45 @@
+"""The verb that proves, as tests run it."""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from run.settings import ROOT
+from tests.support.system import System, environment
+
+WITHIN_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    exit_code: int
+    said: str
+    folder: Path
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads((self.folder / "proof.json").read_text())["cases"]
+        return found
+
+    @property
+    def surprises(self) -> list[dict[str, Any]]:
+        return [case for case in self.cases if case["surprises"]]
+
+
+async def prove(system: System, folder: Path, *arguments: str) -> Proved:
+    """`amends prove` on the system, with its report in the folder."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "run", "prove", "--out", str(folder), *arguments,
+        cwd=ROOT,
+        env=environment(system.data_dir, system.settings),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(WITHIN_S):
+        said, _ = await process.communicate()
+    assert process.returncode is not None
+    return Proved(process.returncode, said.decode(), folder)
