@@ -1,7 +1,9 @@
 """What holds for all tests, and how they are shared out when several processes run them."""
 
+import functools
 import os
 import signal
+import ssl
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,9 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# Every HTTP client reads all certificates, which takes longer than many a test; here they may share what was read.
+vars(ssl)["create_default_context"] = functools.cache(ssl.create_default_context)
 
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
 MUTATIONS = Path(__file__).parent / "mutations"
