@@ -15,6 +15,7 @@ from contracts.base import Contract
 from contracts.commands import command_path
 from contracts.faults import FAULT_PLAN, FAULTS_HEADER, INJECTED_FAULT_HEADER, FaultKind
 from contracts.wire import ALREADY_COMPENSATED, IDEMPOTENCY_KEY_HEADER, Call, Problem, Reply
+from messaging.tls import trusted
 
 # Servers close idle connections after 5 s; ours go first, or a request could meet a connection that is just closing.
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3.0)
@@ -27,7 +28,7 @@ class ServiceClient:
         """`on_crash` is called where a service says that this process is to die; by default that means nothing."""
         self._service = service
         self._on_crash = on_crash
-        self._http = httpx.AsyncClient(base_url=base_url, limits=_LIMITS, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=base_url, verify=trusted(), limits=_LIMITS, trust_env=False)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -12,9 +12,9 @@ from faststream.specification import AsyncAPI
 from pydantic import create_model
 
 from contracts.events import EVENT_MEDIA_TYPE, PUBLIC_EVENTS, EventData, PublicEvent, source_of
+from messaging.names import EXCHANGE
 from messaging.rabbit.connection import exchange_named
 from messaging.rabbit.publisher import AFTER_HEADER
-from messaging.transports import EXCHANGE
 
 ASYNCAPI_VERSION = "3.0.0"
 _DESCRIPTION = """\

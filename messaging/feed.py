@@ -16,6 +16,7 @@ from contracts.events import EVENTS_PATH, HEAD_HEADER, LOG_ID_HEADER, LOG_REPLAC
 from contracts.wire import Problem
 from messaging.pause import Pause
 from messaging.port import Cursor, NotNow, Page, Taker
+from messaging.tls import trusted
 
 _EVENTS: TypeAdapter[tuple[PublicEvent, ...]] = TypeAdapter(tuple[PublicEvent, ...])
 _LIMITS = httpx.Limits(keepalive_expiry=3.0)  # servers close idle connections after 5 s; ours go first
@@ -46,7 +47,9 @@ class Feed:
 
     def __init__(self, service: str, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.service = service
-        self._http = httpx.AsyncClient(base_url=base_url, trust_env=False, limits=_LIMITS, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=base_url, verify=trusted(), trust_env=False, limits=_LIMITS, transport=transport
+        )
 
     async def close(self) -> None:
         await self._http.aclose()

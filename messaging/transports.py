@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messaging.feed import Feeds, FeedTransport
+from messaging.names import EXCHANGE
 from messaging.port import DeadLetters, Transport
-
-EXCHANGE = "amends.events"
-"""What the exchange is called where nobody names another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,19 @@ class Enacted(BaseModel):
 
     step: str
     phase: Phase
+    kind: str
     enacted: int
 
 
+class Stock(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    received: int
+    on_hand: int
+    dispatched: int
+
+
+_STOCK = TypeAdapter(Stock)
 _VIEW, _AUDIT = TypeAdapter(SagaView), TypeAdapter(Audit)
 _ENACTED, _DEFINITION = TypeAdapter(tuple[Enacted, ...]), TypeAdapter(DefinitionView)
 _PAGE: TypeAdapter[HistoryPage] = TypeAdapter(HistoryPage)
@@ -115,6 +125,15 @@ class Doors:
         body = decision.model_dump(mode="json")
         return (await self._insist("POST", path, json=body, headers=headers, accept=(202, 409))).status_code
 
+    async def audit_of_all(self) -> Audit:
+        """Of everything. One that cannot be judged yet is asked for again."""
+        return _read(await self._insist("GET", "/audit"), _AUDIT)
+
+    async def stock(self, sku: str) -> Stock | None:
+        """As the query side knows it, None if not yet."""
+        response = await self._insist("GET", f"/stock/{sku}", accept=(200, 404))
+        return None if response.status_code == httpx.codes.NOT_FOUND else _read(response, _STOCK)
+
     async def _insist(
         self, method: str, path: str, *, accept: tuple[int, ...] = (200, 202), **request: Any
     ) -> httpx.Response:
@@ -129,7 +148,7 @@ class Doors:
                 if response.status_code in accept:
                     return response
                 why = f"answered {response.status_code}: {response.text[:500]}"
-                if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                     raise CannotProve(f"{method} {path}: the API {why}")
             if time.monotonic() > deadline:
                 raise CannotProve(f"{method} {path}: the API at {self._url} {why}")

@@ -183,15 +183,24 @@ def receive(
     key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same delivery.")] = None,
 ) -> None:
     """Bring new stock of one SKU."""
+    receive_stock(load_settings(), sku, quantity, key)
+    pretty.line(f"Received {quantity} of {sku}.")
+
+
+def receive_stock(settings: Settings, sku: str, quantity: int, key: str | None = None) -> None:
+    """Brings new stock; the same key is the same delivery.
+
+    Raises:
+        CannotRun: the shipping service did not take it, or nobody knows whether it did.
+    """
     key = key or str(uuid4())
-    with _shipping() as shipping:
+    with Caller(shipping_url(settings), setting="shipping_url") as shipping:
         shipping.post(
             command_path(ReceiveStock),
             json={"sku": sku, "quantity": quantity},
             headers={IDEMPOTENCY_KEY_HEADER: key},
             hint=f"whether it was taken is unknown; ask again with --key {key}",
         )
-    pretty.line(f"Received {quantity} of {sku}.")
 
 
 def _path_of(saga_id: str) -> str:

@@ -5,8 +5,9 @@ from fastapi import FastAPI
 from api.config import ApiSettings
 from api.listener import NAME, Listener, services_followed
 from api.temporal import Temporal
+from messaging.names import EXCHANGE
 from messaging.port import Page
-from messaging.transports import EXCHANGE, Wiring, wire
+from messaging.transports import Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.forwarder import Forwarder
 from services.kernel.database import Database

@@ -9,9 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from run import pretty, system
+from run import system
 from run.databases import DatabaseName, require_migrated
 from run.errors import CannotRun
 from run.settings import Settings, describe, load_settings, unknown_variables, variable_of
@@ -70,6 +69,8 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 def status() -> None:
     """Show what runs, and where."""
+    from run import pretty
+
     state = system.require_running(load_settings())
     table = pretty.table("part", "condition", "process", "address", "restarts")
     for name, part in state.parts.items():
@@ -82,6 +83,10 @@ def status() -> None:
 
 def settings() -> None:
     """Show every setting: its variable, its value now, its meaning."""
+    from rich.markup import escape
+
+    from run import pretty
+
     table = pretty.table("variable", "value", "meaning")
     for row in describe(load_settings()):
         table.add_row(*map(escape, row))

@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from contracts.commands import ReceiveStock, command_path
-from contracts.wire import IDEMPOTENCY_KEY_HEADER
 from proof import report
 from proof.cases import Group
 from proof.doors import Doors
@@ -24,8 +21,7 @@ from proof.judging import Record
 from proof.report import Proof
 from proof.subjects import SKU, SUBJECTS
 from run import pretty
-from run.caller import Caller
-from run.client import api_url, shipping_url, with_running_engine
+from run.client import api_url, receive_stock, with_running_engine
 from run.errors import CannotRun
 from run.settings import Settings, load_settings
 
@@ -59,7 +55,7 @@ def prove(
     if unknown := sorted(set(saga or ()) - set(SUBJECTS)):
         raise CannotRun(f"there is no saga {unknown[0]} to prove; there are {', '.join(SUBJECTS)}")
     selection = Selection(tuple(only or ()), tuple(group or ()), sample, seed)
-    _receive_stock(settings)
+    receive_stock(settings, SKU, _STOCK)
     try:
         proof = asyncio.run(_prove(settings, tuple(saga or SUBJECTS), selection, jobs))
     except CannotProve as error:
@@ -94,15 +90,6 @@ async def _prove(settings: Settings, sagas: tuple[str, ...], selection: Selectio
         steps=tuple(step.name for explorer in explorers for place in explorer.definition.places for step in place),
         cases=tuple(sorted(records, key=lambda record: record.name)),
     )
-
-
-def _receive_stock(settings: Settings) -> None:
-    with Caller(shipping_url(settings), setting="shipping_url") as shipping:
-        shipping.post(
-            command_path(ReceiveStock),
-            json={"sku": SKU, "quantity": _STOCK},
-            headers={IDEMPOTENCY_KEY_HEADER: f"proof-{uuid4()}"},
-        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from run.engine import connect
 from run.settings import Settings
 from run.worker import WORKFLOWS, workflow_runner
 from workflows.converter import DATA_CONVERTER
+from workflows.names import CUSTOMER_ID
 
 
 class TemporalEngine:
@@ -45,6 +46,10 @@ class TemporalEngine:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+
+    async def count(self, customer: str) -> int:
+        """How many sagas there are of that customer, as Temporal's lists know, which are a moment behind."""
+        return (await self._client.count_workflows(f"{CUSTOMER_ID.name} = '{customer}'")).count
 
     async def reset(self, saga_id: str) -> None:
         """Resets the workflow to its start: it runs again, and remembers nothing."""

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from contracts.policy import Policy
-from messaging.transports import EXCHANGE
+from messaging.names import EXCHANGE
 from run.errors import BadSetting
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,7 +1,9 @@
 """What holds for all tests, and how they are shared out when several processes run them."""
 
+import functools
 import os
 import signal
+import ssl
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,17 @@ structlog.configure(
     ]
 )
 
+# Every HTTP client reads all certificates, which takes longer than many a test; here they may share what was read.
+vars(ssl)["create_default_context"] = functools.cache(ssl.create_default_context)
+
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
+MUTATIONS = Path(__file__).parent / "mutations"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Mutations take minutes, and both cores: only who names them gets them, as `make mutations` does."""
+    is_named = any(MUTATIONS.name in argument for argument in config.args)
+    return True if collection_path == MUTATIONS and not is_named else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks

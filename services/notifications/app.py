@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from messaging.transports import EXCHANGE, Wiring, wire
+from messaging.names import EXCHANGE
+from messaging.transports import Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.dead_letters import TableOfDeadLetters

@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 
 from messaging.feed import Feeds, FeedTransport
+from messaging.names import EXCHANGE
 from messaging.rabbit.publisher import RabbitPublisher
-from messaging.transports import EXCHANGE
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.database import Database
 from services.relay.relay import relay_to

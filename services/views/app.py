@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI
 
-from messaging.transports import EXCHANGE, Wiring, wire
+from messaging.names import EXCHANGE
+from messaging.transports import Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
 from services.kernel.consumer.read_model import ReadModel

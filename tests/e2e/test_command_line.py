@@ -37,9 +37,9 @@ class Terminal:
         file.write_text(json.dumps(order | changed))
         return str(file)
 
-    def order(self, **changed: Any) -> str:
+    def order(self, *, wait_s: int = 10, **changed: Any) -> str:
         """Places an order; its id."""
-        placed = self.run("order", self.order_file(**changed), "--wait", "10")
+        placed = self.run("order", self.order_file(**changed), "--wait", str(wait_s))
         return placed.split()[1]
 
 
@@ -103,12 +103,12 @@ def test_cancel_when_too_late_says_so(terminal: Terminal) -> None:
 
 
 async def test_stuck_step_when_decided_goes_on(terminal: Terminal) -> None:
-    order_id = terminal.order(faults=[OUT_OF_STOCK, NO_WAY_BACK])
-    await eventually(lambda: "stuck" in terminal.run("show", order_id).splitlines()[0], within_s=20)
+    order_id = terminal.order(wait_s=0, faults=[OUT_OF_STOCK, NO_WAY_BACK])
+    await eventually(lambda: "stuck" in terminal.run("show", order_id).splitlines()[0], within_s=20, every_s=0.3)
 
     terminal.run("decide", order_id, "place_order", "retry", "--reason", "it is back", "--without-faults")
 
-    await eventually(lambda: " compensated" in terminal.run("show", order_id).splitlines()[0], within_s=20)
+    await eventually(lambda: " compensated" in terminal.run("show", order_id).splitlines()[0], within_s=20, every_s=0.3)
 
 
 def test_stock_when_received_twice_with_one_key_grows_once(terminal: Terminal) -> None:

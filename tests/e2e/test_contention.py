@@ -12,7 +12,7 @@ from tests.support.shop import Shop
 
 pytestmark = pytest.mark.e2e
 
-ORDERS, STOCK = 50, 10
+ORDERS, STOCK = 30, 8
 
 
 async def test_stock_when_more_orders_than_units_then_each_unit_is_sold_once(shop: Shop) -> None:

@@ -1,7 +1,5 @@
 """Any part may be killed or freeze at any moment, and all at once: what was accepted is finished, exactly once."""
 
-from contextlib import AsyncExitStack
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,7 +8,7 @@ from contracts.sagas import SagaStatus
 from tests.support.business import Business
 from tests.support.eventually import eventually
 from tests.support.shop import Shop, open_shop
-from tests.support.system import PARTS, System, running_system
+from tests.support.system import PARTS, System
 
 # Each part takes seconds to come back on a busy machine, and all orders are looked at in the end.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -34,12 +32,8 @@ async def test_orders_when_each_part_is_killed_in_turn_end_exactly_once(system: 
     assert shop.repeats > 0, "no order met the API or Temporal while it was dead"
 
 
-async def test_orders_when_everything_is_killed_at_once_end_exactly_once(tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        system = System(tmp_path)
-        stack.callback(system.stop)
-        await system.start()
-        shop, operator = [await stack.enter_async_context(open_shop(system)) for _ in range(2)]
+async def test_orders_when_everything_is_killed_at_once_end_exactly_once(system: System, shop: Shop) -> None:
+    async with open_shop(system) as operator:
         stuck = await operator.order(faults=NO_WAY_BACK)
         await operator.until(stuck, SagaStatus.STUCK)
         business = Business(shop)
@@ -47,7 +41,7 @@ async def test_orders_when_everything_is_killed_at_once_end_exactly_once(tmp_pat
         async with business.open():
             await business.goes_on()
             system.kill_everything()
-            shop.at = operator.at = await stack.enter_async_context(running_system(tmp_path))
+            await system.start()
             await business.goes_on()
 
         await business.assert_all_ended_well()

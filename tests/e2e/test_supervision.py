@@ -1,17 +1,59 @@
-"""What `up` promises about processes, on the real system."""
+"""What `up` promises about processes, on the real system.
+
+Starting one takes seconds, so tests in a row share it, the last of them with its end. What is true of every system is
+looked at wherever one runs: `running_system` stops it by SIGTERM, and `restarted` kills a part.
+"""
 
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psutil
 import pytest
 
-from tests.support.engine import dev_server
 from tests.support.eventually import eventually
 from tests.support.system import NO_CONSUMERS, PARTS, System, alive, gone, run_verb, running_system
 
 pytestmark = pytest.mark.e2e
+
+
+class Abandoned(NamedTuple):
+    """What a killed supervisor has left."""
+
+    data_dir: Path
+    order_url: str
+    frozen: int
+    """The process of the order service."""
+    pids: set[int]
+    """Of all parts."""
+
+
+@pytest.fixture(scope="module")
+async def lodger(system: System, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """A second system, in the first one's Temporal."""
+    given = {"TEMPORAL_ADDRESS": system.urls.temporal, "NAMESPACE": "elsewhere"}
+    async with running_system(tmp_path_factory.mktemp("lodger"), {**NO_CONSUMERS, **given}) as lodger:
+        yield lodger
+
+
+@pytest.fixture(scope="module")
+async def abandoned(tmp_path_factory: pytest.TempPathFactory) -> Abandoned:
+    killed = System(tmp_path_factory.mktemp("killed"), NO_CONSUMERS)
+    await killed.start()
+    abandoned = Abandoned(killed.data_dir, killed.urls.order, killed.pid("order"), set(killed.pids()))
+    killed.pause("order")  # so that it outlives its supervisor on any system
+    killed.abandon()
+    return abandoned
+
+
+@pytest.fixture(scope="module")
+async def again(abandoned: Abandoned) -> AsyncIterator[System]:
+    """Called with the same data and, for the order service, the same port."""
+    port = abandoned.order_url.rpartition(":")[2]
+    async with running_system(abandoned.data_dir, {**NO_CONSUMERS, "ORDER_PORT": port}) as again:
+        yield again
 
 
 async def test_up_when_ready_answers_at_every_address_and_says_where(system: System) -> None:
@@ -30,17 +72,6 @@ async def test_status_when_running_shows_each_part_with_its_process(system: Syst
 
     rows = {row.split()[0]: row.split() for row in shown.splitlines() if row}
     assert {part: rows[part][1:3] for part in PARTS} == {part: ["healthy", str(system.pid(part))] for part in PARTS}
-
-
-@pytest.mark.parametrize("part", PARTS)
-async def test_part_when_killed_comes_back_at_the_same_address(system: System, part: str) -> None:
-    before = system.state.parts[part].model_copy(deep=True)
-
-    after = await system.restarted(part)
-
-    assert after.process != before.process
-    assert after.address == before.address
-    assert f"{part} was ended by SIGKILL; starting it again" in system.output
 
 
 async def test_up_when_one_runs_already_says_so_and_leaves_it_alone(system: System) -> None:
@@ -74,46 +105,26 @@ async def test_order_when_placed_at_the_command_line_completes_and_is_clean(syst
     assert (audited.returncode, audited.stdout.splitlines()[-1]) == (0, "completed, and clean")
 
 
-async def test_up_when_given_a_temporal_prepares_and_uses_it(tmp_path: Path) -> None:
-    async with dev_server() as temporal:
-        address = temporal.client.service_client.config.target_host
+class TestGivenTemporal:
+    async def test_up_when_given_a_temporal_prepares_and_uses_it(self, system: System, lodger: System) -> None:
+        placed = run_verb("order", "examples/order.json", "--wait", "20", data_dir=lodger.data_dir)
 
-        async with running_system(
-            tmp_path, {**NO_CONSUMERS, "TEMPORAL_ADDRESS": address, "NAMESPACE": "elsewhere"}
-        ) as system:
-            placed = run_verb("order", "examples/order.json", "--wait", "20", data_dir=tmp_path)
+        assert "engine" not in lodger.state.parts
+        assert lodger.urls.temporal == system.urls.temporal
+        assert " completed" in placed.stdout, placed.stderr
 
-            assert "engine" not in system.state.parts
-            assert system.urls.temporal == address
-            assert " completed" in placed.stdout, placed.stderr
+    async def test_down_when_parts_are_frozen_ends_everything(self, lodger: System) -> None:
+        pids = [*lodger.pids(), lodger.supervisor_pid]
+        lodger.pause("worker")
+        lodger.pause("order")
+
+        down = run_verb("down", data_dir=lodger.data_dir)
+
+        assert (down.returncode, down.stdout) == (0, "Stopped.\n")
+        await gone(pids)
 
 
-class TestStopping:
-    @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-    async def test_signal_when_sent_to_up_ends_all_it_started_and_nothing_else(
-        self, system: System, tmp_path: Path, signum: int
-    ) -> None:
-        others = system.pids()
-        async with running_system(tmp_path, NO_CONSUMERS) as other:
-            pids = other.pids()
-
-            code = other.stop(signum)
-
-        assert code == 0
-        assert alive(pids) == []
-        assert alive(others) == others
-
-    async def test_down_when_parts_are_frozen_ends_everything(self, tmp_path: Path) -> None:
-        async with running_system(tmp_path, NO_CONSUMERS) as system:
-            pids = [*system.pids(), system.supervisor_pid]
-            system.pause("worker")
-            system.pause("order")
-
-            down = run_verb("down", data_dir=tmp_path)
-
-            assert (down.returncode, down.stdout) == (0, "Stopped.\n")
-            await gone(pids)
-
+class TestReset:
     async def test_reset_when_confirmed_stops_everything_and_deletes_only_our_data(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("mine")
         async with running_system(tmp_path) as system:
@@ -133,26 +144,23 @@ class TestStopping:
 
 class TestKilledSupervisor:
     @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells processes that their parent is gone")
-    async def test_parts_when_their_supervisor_is_killed_end_too(self, tmp_path: Path) -> None:
-        system = System(tmp_path, NO_CONSUMERS)
-        await system.start()
-        pids = system.pids()
+    async def test_parts_when_their_supervisor_is_killed_end_too(self, abandoned: Abandoned) -> None:
+        await gone([*abandoned.pids - {abandoned.frozen}])
 
-        system.abandon()
+    async def test_leftovers_when_up_is_called_again_are_ended_first(self, abandoned: Abandoned, again: System) -> None:
+        assert alive([abandoned.frozen]) == []
+        assert again.urls.order == abandoned.order_url
 
-        await gone(pids)
+    async def test_interrupt_when_sent_to_up_ends_all_it_started_and_nothing_else(
+        self, system: System, again: System
+    ) -> None:
+        others, pids = system.pids(), again.pids()
 
-    async def test_leftovers_when_up_is_called_again_are_ended_first(self, tmp_path: Path) -> None:
-        system = System(tmp_path, NO_CONSUMERS)
-        await system.start()
-        left = system.pid("order")
-        system.pause("order")  # so that it outlives its supervisor on any system
-        port = system.urls.order.rpartition(":")[2]
-        system.abandon()
+        code = again.stop(signal.SIGINT)
 
-        async with running_system(tmp_path, {**NO_CONSUMERS, "ORDER_PORT": port}) as again:
-            assert alive([left]) == []
-            assert again.urls.order.endswith(f":{port}")
+        assert code == 0
+        assert alive(pids) == []
+        assert alive(others) == others
 
 
 class TestBadStart:
@@ -180,8 +188,18 @@ class TestBadStart:
         assert up.stderr.startswith("amends: AMENDS_API_PORT: ")
         assert up.stderr.count("\n") == 1
 
-    async def test_part_when_it_cannot_start_ends_the_start_with_its_own_words(self, tmp_path: Path) -> None:
-        up = run_verb("up", data_dir=tmp_path, settings={"STOCK_FILE": str(tmp_path / "none.toml")})
+    async def test_part_when_it_cannot_start_ends_the_start_with_its_own_words(
+        self, system: System, tmp_path: Path
+    ) -> None:
+        given = {
+            "TEMPORAL_ADDRESS": system.urls.temporal,
+            "ORDER_URL": system.urls.order,
+            "PAYMENT_URL": system.urls.payment,
+        }
+
+        up = run_verb(
+            "up", data_dir=tmp_path, settings={**given, **NO_CONSUMERS, "STOCK_FILE": str(tmp_path / "none.toml")}
+        )
 
         assert up.returncode == 1
         assert "shipping ended with exit code 1" in up.stderr

@@ -1,4 +1,4 @@
-"""The verb that proves, as tests run it."""
+"""The verbs that prove and that make chaos, as tests run them."""
 
 import asyncio
 import json
@@ -14,9 +14,13 @@ WITHIN_S = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Proved:
+class Ended:
     exit_code: int
     said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proved(Ended):
     folder: Path
 
     @property
@@ -29,10 +33,10 @@ class Proved:
         return [case for case in self.cases if case["surprises"]]
 
 
-async def prove(system: System, folder: Path, *arguments: str) -> Proved:
-    """`amends prove` on the system, with its report in the folder."""
+async def run_long(system: System, *verb: str) -> Ended:
+    """A verb that takes minutes, on a system that goes on meanwhile."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "run", "prove", "--out", str(folder), *arguments,
+        sys.executable, "-m", "run", *verb,
         cwd=ROOT,
         env=environment(system.data_dir, system.settings),
         stdin=asyncio.subprocess.DEVNULL,
@@ -42,4 +46,10 @@ async def prove(system: System, folder: Path, *arguments: str) -> Proved:
     async with asyncio.timeout(WITHIN_S):
         said, _ = await process.communicate()
     assert process.returncode is not None
-    return Proved(process.returncode, said.decode(), folder)
+    return Ended(process.returncode, said.decode())
+
+
+async def prove(system: System, folder: Path, *arguments: str) -> Proved:
+    """`amends prove`, with its report in the folder."""
+    ended = await run_long(system, "prove", "--out", str(folder), *arguments)
+    return Proved(ended.exit_code, ended.said, folder)

@@ -69,7 +69,9 @@ class System:
         self.data_dir = data_dir
         self._root = root
         self.settings = dict(settings or {})
-        ours = [part for part in PARTS if f"{part.upper()}_URL" not in self.settings]
+        theirs = {name.removesuffix("_URL").lower() for name in self.settings if name.endswith("_URL")}
+        theirs |= {"engine"} if "TEMPORAL_ADDRESS" in self.settings else set()
+        ours = [part for part in PARTS if part not in theirs]
         self.parts = (*ours, *(["relay"] if self.settings.get("EVENT_TRANSPORT") == "rabbitmq" else []))
         self._record = Settings(data_dir=data_dir)
         self._output_file = data_dir / "up.out"
@@ -153,11 +155,14 @@ class System:
         await eventually(is_healthy, within_s=START_WITHIN_S)
         return self.state.parts[part]
 
-    async def restarted(self, part: str) -> PartState:
-        """Kills the part and waits until it is healthy again."""
-        restarts = self.state.parts[part].restarts
+    async def restarted(self, part: str) -> None:
+        """Kills the part, and waits until another process is healthy at the same address."""
+        before = self.state.parts[part].model_copy(deep=True)
         self.kill(part)
-        return await self.healthy(part, restarts=restarts + 1)
+        after = await self.healthy(part, restarts=before.restarts + 1)
+        assert after.process != before.process
+        assert after.address == before.address
+        assert f"{part} was ended by SIGKILL; starting it again" in self.output
 
     async def restart(self, *parts: str) -> None:
         """Kills the parts, all at once, and waits until they are healthy again."""
@@ -199,13 +204,16 @@ async def gone(pids: list[int], *, within_s: float = 20) -> None:
 async def running_system(
     data_dir: Path, settings: Mapping[str, str] | None = None, root: Path = ROOT
 ) -> AsyncIterator[System]:
-    """A system that runs as long as the context; afterwards nothing of it does."""
+    """A system that runs as long as the context, or until it is stopped otherwise. Afterwards nothing of it does."""
     system = System(data_dir, settings, root)
     try:
         await system.start()
         yield system
     finally:
+        state = read_state(Settings(data_dir=data_dir))
         began = time.monotonic()
         # What it needs to end in order, such as a gate before a database, may run in this loop.
         code = await asyncio.to_thread(system.stop)
         assert code == 0, f"exit code {code} after {time.monotonic() - began:.1f} s\n{system.output}"
+        parts = state.parts if state else {}
+        assert [name for name, part in parts.items() if part.process and part.process.find()] == []

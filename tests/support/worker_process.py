@@ -1,14 +1,8 @@
-"""A worker as a process of its own, which tests kill and freeze; it may be crippled on purpose.
-
-Run as `python -m tests.support.worker_process '<json>'`.
-"""
+"""A worker as a process of its own, which tests kill and freeze; it may be crippled on purpose."""
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,6 +12,7 @@ from temporalio.worker import Worker
 
 import run.worker
 from contracts.sagas import StepState
+from tests.support.forking import PROCESSES
 from workflows.saga.attempts import Attempts
 from workflows.saga.orchestrator import Saga, Turn
 
@@ -26,21 +21,24 @@ class WorkerProcess:
     """A running worker. `settings` are the arguments of `run_worker`."""
 
     def __init__(self, settings: dict[str, Any], variant: str | None = None, env: dict[str, str] | None = None) -> None:
-        arguments = json.dumps({"settings": settings, "variant": variant})
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.worker_process", arguments], env=os.environ | (env or {})
-        )
+        self._process = PROCESSES.Process(target=_work, args=(settings, variant, env or {}), daemon=True)
+        self._process.start()
 
     def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        self._process.kill()
+        self._process.join()
 
     @property
     def frozen(self) -> bool:
-        return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
+        return psutil.Process(self._pid).status() == psutil.STATUS_STOPPED
+
+    @property
+    def _pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     def thaw(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
+        os.kill(self._pid, signal.SIGCONT)
 
 
 def _without_fence() -> None:
@@ -86,8 +84,8 @@ def _freezing() -> None:
 VARIANTS = {"freezing": _freezing, "no_fence": _without_fence, "no_sweep": _without_sweep}
 
 
-if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    if told["variant"]:
-        VARIANTS[told["variant"]]()
-    asyncio.run(run.worker.run_worker(**told["settings"]))
+def _work(settings: dict[str, Any], variant: str | None, env: dict[str, str]) -> None:
+    os.environ.update(env)
+    if variant:
+        VARIANTS[variant]()
+    asyncio.run(run.worker.run_worker(**settings))

@@ -38,7 +38,8 @@ from contracts.events import (
 )
 from contracts.sagas import Cause
 from messaging.asyncapi import document
-from messaging.transports import EXCHANGE, Wiring
+from messaging.names import EXCHANGE
+from messaging.transports import Wiring
 
 EXAMPLES: tuple[EventData, ...] = (
     OrderPlaced(

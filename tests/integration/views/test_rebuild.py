@@ -43,7 +43,7 @@ async def test_rebuild_when_orders_arrive_meanwhile_then_the_old_model_serves_an
 ) -> None:
     sku = await receive(site.shipping, 1000)
     first = await site.fulfil(sku)
-    site.place_many(1500)
+    site.place_many(700)
     await views.caught_up()
     during: list[SagaCommands] = []
 

@@ -7,7 +7,7 @@ one. This is what fence and sweep are for.
 
 import asyncio
 import time
-from typing import Any
+from enum import StrEnum
 from uuid import uuid4
 
 import pytest
@@ -16,9 +16,56 @@ from tests.support.eventually import eventually
 from tests.support.gate import Moment
 from tests.support.world import COMMANDS, Placed, World
 
-pytestmark = pytest.mark.integration
+# One process of the tests runs all of them, because they share what has happened.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("worker death")]
 
 PIVOT = COMMANDS.index("capture-payment")
+DEADLINE_S = 4.0
+
+
+class Meanwhile(StrEnum):
+    """What happens to an order while its worker is dead."""
+
+    NOTHING = "nothing"
+    CANCEL = "a cancel is sent"
+    DEADLINE = "its deadline passes"
+
+
+Orders = dict[tuple[str, Moment, Meanwhile], Placed]
+
+
+@pytest.fixture(scope="module")
+async def orders(world: World) -> Orders:
+    """An order for every command, moment and meanwhile, each taken over by another worker than the one that died.
+
+    A worker dies with all calls of one command at the gate.
+    """
+    queues = {command: f"death-{command}-{uuid4()}" for command in COMMANDS}
+    workers = {command: world.worker(queue) for command, queue in queues.items()}
+    orders: Orders = {}
+
+    async def place(command: str, moment: Moment, meanwhile: Meanwhile) -> None:
+        deadline_s = DEADLINE_S if meanwhile is Meanwhile.DEADLINE else 120
+        placed = orders[command, moment, meanwhile] = await world.start(queues[command], deadline_s=deadline_s)
+        await asyncio.wait_for(placed.hold(command, moment).arrived.wait(), timeout=30)
+
+    for command, queue in queues.items():
+        await world.working(queue)
+        await asyncio.gather(*(place(command, moment, meanwhile) for moment in Moment for meanwhile in Meanwhile))
+        workers[command].kill()
+        # The calls themselves go on: they cannot be called back.
+        for moment in Moment:
+            for meanwhile in Meanwhile:
+                orders[command, moment, meanwhile].hold(command, moment).released.set()
+            await orders[command, moment, Meanwhile.CANCEL].handle.cancel()
+    last_placed = time.monotonic()
+    await eventually(lambda: time.monotonic() > last_placed + DEADLINE_S + 0.2)
+    for command, queue in queues.items():
+        world.worker(queue)
+        # One worker after the other, or their calls would keep one another waiting until attempts time out.
+        theirs = [placed for (of, _, _), placed in orders.items() if of == command]
+        await asyncio.gather(*(placed.ended() for placed in theirs), return_exceptions=True)  # tests look at each
+    return orders
 
 
 def _legal_ends(command: str, moment: Moment) -> set[str]:
@@ -37,11 +84,30 @@ async def _check_end(placed: Placed, legal: set[str]) -> None:
     await placed.check_clean(status)
 
 
-async def _killed_at(world: World, command: str, moment: Moment, variant: str | None = None, **order: Any) -> Placed:
-    """An order whose worker died with that call at the gate. The call itself goes on: it cannot be called back."""
+@pytest.mark.parametrize("moment", list(Moment))
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_killed_worker_is_taken_over_and_the_order_completes(
+    orders: Orders, command: str, moment: Moment
+) -> None:
+    await orders[command, moment, Meanwhile.NOTHING].check_clean("completed")
+
+
+@pytest.mark.parametrize("moment", list(Moment))
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_cancel_sent_while_the_worker_is_dead(orders: Orders, command: str, moment: Moment) -> None:
+    await _check_end(orders[command, moment, Meanwhile.CANCEL], _legal_ends(command, moment))
+
+
+@pytest.mark.parametrize("moment", list(Moment))
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_deadline_that_passes_while_the_worker_is_dead(orders: Orders, command: str, moment: Moment) -> None:
+    await _check_end(orders[command, moment, Meanwhile.DEADLINE], _legal_ends(command, moment))
+
+
+async def _killed_at(world: World, command: str, moment: Moment, variant: str) -> Placed:
+    """An order whose worker died with that call at the gate."""
     worker = world.worker(queue := f"death-{uuid4()}", variant)
-    await world.working(queue)
-    placed = await world.start(queue, **order)
+    placed = await world.start(queue)
     hold = placed.hold(command, moment)
     await asyncio.wait_for(hold.arrived.wait(), timeout=30)
     worker.kill()
@@ -49,42 +115,9 @@ async def _killed_at(world: World, command: str, moment: Moment, variant: str | 
     return placed
 
 
-async def _taken_over(world: World, placed: Placed, variant: str | None = None) -> None:
+async def _taken_over(world: World, placed: Placed, variant: str) -> None:
     description = await placed.handle.describe()
     world.worker(description.task_queue, variant)
-
-
-@pytest.mark.parametrize("moment", list(Moment))
-@pytest.mark.parametrize("command", COMMANDS)
-async def test_killed_worker_is_taken_over_and_the_order_completes(world: World, command: str, moment: Moment) -> None:
-    placed = await _killed_at(world, command, moment)
-
-    await _taken_over(world, placed)
-
-    await placed.check_clean("completed")
-
-
-@pytest.mark.parametrize("moment", list(Moment))
-@pytest.mark.parametrize("command", COMMANDS)
-async def test_cancel_sent_while_the_worker_is_dead(world: World, command: str, moment: Moment) -> None:
-    placed = await _killed_at(world, command, moment)
-    await placed.handle.cancel()
-
-    await _taken_over(world, placed)
-
-    await _check_end(placed, _legal_ends(command, moment))
-
-
-@pytest.mark.parametrize("moment", list(Moment))
-@pytest.mark.parametrize("command", COMMANDS)
-async def test_deadline_that_passes_while_the_worker_is_dead(world: World, command: str, moment: Moment) -> None:
-    placed = await _killed_at(world, command, moment, deadline_s=4)
-    started = (await placed.handle.describe()).start_time.timestamp()
-    await eventually(lambda: time.time() > started + 4.2)
-
-    await _taken_over(world, placed)
-
-    await _check_end(placed, _legal_ends(command, moment))
 
 
 async def test_without_the_sweep_a_killed_worker_leaks(world: World) -> None:

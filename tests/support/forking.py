@@ -1,0 +1,12 @@
+"""Processes of tests that begin with our code loaded: loading it takes longer than what most of them are for."""
+
+import multiprocessing
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    [
+        "tests.support.worker_process",
+        "tests.support.service_process",
+        *(f"services.{name}.app" for name in ("order", "payment", "shipping", "views", "notifications")),
+    ]
+)
