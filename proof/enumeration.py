@@ -29,7 +29,7 @@ _HARDENED = QUICK.model_copy(update={"action_attempts": 100, "stuck_after": 100}
 
 _SLOW_MS = 1200
 """Longer than a fast attempt may take, and shorter than a durable one."""
-_HOLD_MS = 1500
+_HOLD_MS = 2000
 """How long an attempt is held on the wire while its saga is cancelled."""
 _DEADLINE_S = 3.0
 _OVERTAKEN_MS = 8000

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from contracts.faults import Fault, FaultKind, Moment, Phase
 from contracts.sagas import Cause, DecisionKind, DefinitionView, SagaStatus, StepDefinitionView, StepKind
 from contracts.wire import ALREADY_COMPENSATED
-from proof.cases import Cancel, Case, Half, Path, When
+from proof.cases import Case, Half, Path, When
 
 ANSWER_SHARE = 0.9
 """Of an attempt's time, how much a service gets to answer."""
@@ -253,7 +253,8 @@ class _Model:
         return half.phase is Phase.ACTION and kind is StepKind.COMPENSATABLE
 
     def _is_cancelled(self, half: Half, when: When) -> bool:
-        return self.case.cancel == Cancel(when, half)
+        cancel = self.case.cancel
+        return cancel is not None and (cancel.when, cancel.at) == (when, half)
 
 
 _CAUSES = {

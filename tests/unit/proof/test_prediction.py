@@ -122,9 +122,11 @@ def test_cancel_when_it_comes_at_a_moment_then_the_pivot_has_the_last_word(
     half: str, when: When, kind: str, end: str
 ) -> None:
     fault = a_fault(f"{half} {kind}")
-    cancel = Cancel(when, Half(fault.step, fault.phase))
+    at = Half(fault.step, fault.phase)
 
-    assert ends(f"{half} {kind}", cancel=cancel, path=Path.DURABLE) == [end]
+    for in_temporal in (False, True):
+        cancel = Cancel(when, at, in_temporal)
+        assert ends(f"{half} {kind}", cancel=cancel, path=Path.DURABLE) == [end]
 
 
 def test_deadline_when_attempts_go_on_until_it_passes_then_it_is_the_cause_but_at_the_pivot() -> None:
