@@ -43,6 +43,8 @@ class BarrierEntry(Read):
     phase: str
     outcome: str
     recorded_at: datetime
+    position: int | None = None
+    """Where the service's log ended when the entry was written; None from before that was kept."""
 
 
 class Stream(Read):
