@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from contracts.wire import Problem
 from services.kernel import event_log, problems
 from services.kernel.aggregates import AnyAggregate
+from services.kernel.barrier_audit import barrier_audit_routes
 from services.kernel.command_routes import CommandRoutes
 from services.kernel.database import Database
 from services.kernel.event_feed import EventFeed
@@ -77,6 +78,7 @@ def create_service_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults).router(service.operations))
     app.include_router(stream_routes(database, service.aggregates))
+    app.include_router(barrier_audit_routes(service.name, database, service.operations))
     app.include_router(feed.router())
     app.include_router(_health(database))
     for router in service.routers:
