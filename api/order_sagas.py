@@ -68,11 +68,17 @@ class OrderSagas:
         Raises:
             ApiProblem: neither Temporal nor the order service knows it.
         """
+        view = await self.view_if_known(order_id)
+        if view is None:
+            raise order_not_found(order_id)
+        return view
+
+    async def view_if_known(self, order_id: UUID) -> SagaView | None:
+        """The saga as it is now; None if neither Temporal nor the order service knows it."""
         try:
-            snapshot = await self.temporal.snapshot(saga_id_of(order_id))
+            return self.view_of(await self.temporal.snapshot(saga_id_of(order_id)), order_id)
         except SagaUnknown:
-            return await self._view_from_archive(order_id)
-        return self.view_of(snapshot, order_id)
+            return await self._archived(order_id)
 
     def view_of(self, snapshot: Snapshot, order_id: UUID) -> SagaView:
         description = snapshot.description
@@ -172,12 +178,9 @@ class OrderSagas:
             return view.status is not SagaStatus.TERMINATED
         return False
 
-    async def _view_from_archive(self, order_id: UUID) -> SagaView:
+    async def _archived(self, order_id: UUID) -> SagaView | None:
         stream = await self.services.stream(ORDER, str(order_id))
-        view = archived_view(order_id, stream, self.links(order_id)) if stream else None
-        if view is None:
-            raise order_not_found(order_id)
-        return view
+        return archived_view(order_id, stream, self.links(order_id)) if stream else None
 
 
 def _reported_problem(description: DescribeWorkflowExecutionResponse) -> str | None:

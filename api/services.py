@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.config import ApiSettings
 from api.reading import Reader, open_http
+from contracts.audits import BarrierAudit, BookEntry, BookTotal
 
 ORDER, PAYMENT, SHIPPING = "order", "payment", "shipping"
+
+T = TypeVar("T")
 
 
 class Read(BaseModel):
@@ -75,6 +78,7 @@ class Books(Read):
 
 
 _STREAM, _BOOKS = TypeAdapter(Stream), TypeAdapter(Books)
+_BARRIER, _TOTALS, _ENTRIES = TypeAdapter(BarrierAudit), TypeAdapter(list[BookTotal]), TypeAdapter(list[BookEntry])
 
 
 class Services:
@@ -82,6 +86,7 @@ class Services:
 
     def __init__(self, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = open_http(transport)
+        self._audit_timeout_s = settings.audit_timeout_s
         urls = {ORDER: settings.order_url, PAYMENT: settings.payment_url, SHIPPING: settings.shipping_url}
         self._readers: Mapping[str, Reader] = MappingProxyType(
             {
@@ -117,3 +122,21 @@ class Services:
     async def gateway_books(self, order_id: UUID) -> Books | None:
         """What the payment gateway itself has on its books for the order, as the payment service relays it."""
         return await self._readers[PAYMENT].read(f"/gateway/books/{order_id}", _BOOKS)
+
+    async def barrier(self, service: str) -> BarrierAudit:
+        """What the service itself says of all its compensations and fences, held to the events of its log."""
+        return await self._audit_part(service, "/audit/barrier", _BARRIER)
+
+    async def gateway_totals(self, prefix: str) -> list[BookTotal]:
+        """The sums of the gateway's books over orders whose ids begin so, by the ids' next characters."""
+        return await self._audit_part(PAYMENT, "/gateway/totals", _TOTALS, {"prefix": prefix})
+
+    async def gateway_entries(self, prefix: str) -> list[BookEntry]:
+        """The orders whose ids begin so, as the gateway's books have them."""
+        return await self._audit_part(PAYMENT, "/gateway/entries", _ENTRIES, {"prefix": prefix})
+
+    async def _audit_part(
+        self, service: str, path: str, answer: TypeAdapter[T], params: Mapping[str, str] | None = None
+    ) -> T:
+        reader = self._readers[service]
+        return reader.understand(await reader.ask(path, params, timeout_s=self._audit_timeout_s), answer)
