@@ -42,5 +42,11 @@ class ApiSettings(Contract):
     """How long a new order waits for the order service to say that it knows the key from long ago."""
     retry_after_s: Annotated[int, Field(ge=1)] = 2
     """What `Retry-After` tells callers when something is unreachable."""
+    audit_timeout_s: PositiveSeconds = 10.0
+    """How long an audit of everything waits for each part's answer: whoever is asked may have a lot to add up."""
+    audit_max_orders: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Of how many open orders one audit asks Temporal whether their sagas have ended. Beyond that it does not judge."""
+    audit_max_book_questions: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """How often one audit asks for sums, while it looks for what the gateway's books tell differently."""
     default_page: PageSize = 100
     max_page: PageSize = 1000

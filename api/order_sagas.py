@@ -51,11 +51,17 @@ class OrderSagas(Sagas):
         Raises:
             ApiProblem: neither Temporal nor the order service knows it.
         """
+        view = await self.view_if_known(id_)
+        if view is None:
+            raise not_found(self.noun, id_)
+        return view
+
+    async def view_if_known(self, order_id: UUID) -> SagaView | None:
+        """The saga as it is now; None if neither Temporal nor the order service knows it."""
         try:
-            snapshot = await self.temporal.snapshot(self.saga_id_of(id_))
+            return self.view_of(await self.temporal.snapshot(self.saga_id_of(order_id)), order_id)
         except SagaUnknown:
-            return await self._view_from_archive(id_)
-        return self.view_of(snapshot, id_)
+            return await self._archived(order_id)
 
     async def _is_forgotten(self, order_id: UUID, order: Order) -> bool:
         """Whether this very order was taken so long ago that Temporal has forgotten it.
@@ -79,9 +85,6 @@ class OrderSagas(Sagas):
             return view.status is not SagaStatus.TERMINATED
         return False
 
-    async def _view_from_archive(self, order_id: UUID) -> SagaView:
+    async def _archived(self, order_id: UUID) -> SagaView | None:
         stream = await self.services.stream(ORDER, str(order_id))
-        view = archived_view(order_id, stream, self.links(order_id, order_id)) if stream else None
-        if view is None:
-            raise not_found(self.noun, order_id)
-        return view
+        return archived_view(order_id, stream, self.links(order_id, order_id)) if stream else None

@@ -1,5 +1,6 @@
 """How the API asks the query side: read models of orders, stock and money, a moment behind the services."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 
 from api.config import ApiSettings
 from api.reading import Reader, open_http
+from contracts.audits import BookEntry, BookTotal, LedgerAudit, OpenOrders, OrderAtRest
 from contracts.views import MoneyView, OrderEvents, OrderPage, OrderQuery, OrderView, StockView
 
 VIEWS = "views"
@@ -19,6 +21,8 @@ T = TypeVar("T")
 _PAGE, _ORDER, _EVENTS = TypeAdapter(OrderPage), TypeAdapter(OrderView), TypeAdapter(OrderEvents)
 _ALL_STOCK, _STOCK = TypeAdapter(list[StockView]), TypeAdapter(StockView)
 _MONEY = TypeAdapter(list[MoneyView])
+_AUDIT, _OPEN, _AT_REST = TypeAdapter(LedgerAudit), TypeAdapter(OpenOrders), TypeAdapter(OrderAtRest)
+_TOTALS, _ENTRIES = TypeAdapter(list[BookTotal]), TypeAdapter(list[BookEntry])
 
 
 class UnknownCursor(Exception):
@@ -34,6 +38,7 @@ class Views:
     def __init__(self, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = open_http(transport)
         self._reader = Reader(self._http, VIEWS, settings.views_url, timeout_s=settings.service_timeout_s)
+        self._audit_timeout_s = settings.audit_timeout_s
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -68,6 +73,31 @@ class Views:
 
     async def money(self) -> list[MoneyView]:
         return await self._all("/money", _MONEY)
+
+    async def audit(self) -> LedgerAudit:
+        """What the ledgers say of everything; it waits a moment for what is on its way to them."""
+        return await self._audit_part("/views/audit", _AUDIT)
+
+    async def open_orders(self, after: str | None, limit: int) -> OpenOrders:
+        """A page of the orders that are on their way, or have something amiss; the ones left alone longest first."""
+        params = {"limit": str(limit), **({"after": after} if after else {})}
+        return await self._audit_part("/views/audit/open", _OPEN, params)
+
+    async def order_at_rest(self, order_id: UUID) -> OrderAtRest | None:
+        """What would be amiss with the order if nothing more came; None where nothing was heard of it."""
+        path = f"/views/audit/orders/{order_id}"
+        return await self._reader.read(path, _AT_REST, timeout_s=self._audit_timeout_s)
+
+    async def book_totals(self, prefix: str) -> list[BookTotal]:
+        """The sums of our own books over orders whose ids begin so, by the ids' next characters."""
+        return await self._audit_part("/views/audit/totals", _TOTALS, {"prefix": prefix})
+
+    async def book_entries(self, prefix: str) -> list[BookEntry]:
+        """The orders whose ids begin so, as our own books have them."""
+        return await self._audit_part("/views/audit/entries", _ENTRIES, {"prefix": prefix})
+
+    async def _audit_part(self, path: str, answer: TypeAdapter[T], params: Mapping[str, str] | None = None) -> T:
+        return self._reader.understand(await self._reader.ask(path, params, timeout_s=self._audit_timeout_s), answer)
 
     async def _one(self, path: str, answer: TypeAdapter[T], at: datetime | None) -> T | None:
         return await self._reader.read(path, answer, {"at": at.isoformat()} if at else None)

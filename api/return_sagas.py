@@ -13,7 +13,7 @@ from api.temporal import SagaUnknown
 from api.view.forgotten import placed_in
 from api.web.problems import ApiProblem, not_found
 from contracts.returns import Return
-from contracts.sagas import SagaStatus
+from contracts.sagas import SagaStatus, SagaView
 from workflows.names import RETURN_PREFIX, saga_id_of
 from workflows.return_commands import ReturnedOrder, ReturnSagaInput
 from workflows.return_saga import RETURN_SAGA_DEFINITION
@@ -57,13 +57,18 @@ class ReturnSagas(Sagas):
         )
         return return_id
 
-    async def status_of(self, saga_id: str) -> SagaStatus | None:
-        """What the return's saga says that it is; None if Temporal does not know it (any more)."""
+    async def view_if_known(self, saga_id: str) -> SagaView | None:
+        """The return's saga as it is now; None if Temporal does not know it (any more)."""
         try:
             snapshot = await self.temporal.snapshot(saga_id)
         except SagaUnknown:
             return None
-        return self.view_of(snapshot, UUID(saga_id.removeprefix(RETURN_PREFIX))).status
+        return self.view_of(snapshot, UUID(saga_id.removeprefix(RETURN_PREFIX)))
+
+    async def status_of(self, saga_id: str) -> SagaStatus | None:
+        """What the return's saga says that it is; None if Temporal does not know it (any more)."""
+        view = await self.view_if_known(saga_id)
+        return view.status if view else None
 
     async def _placed(self, order_id: UUID) -> ReturnedOrder:
         stream = await self.services.stream(ORDER, str(order_id))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.config import ApiSettings
 from api.reading import Reader, open_http
+from contracts.audits import BarrierAudit, BookEntry, BookTotal
 from contracts.faults import EnactedFault
 
 ORDER, PAYMENT, SHIPPING = "order", "payment", "shipping"
+
+T = TypeVar("T")
 
 
 class Read(BaseModel):
@@ -44,6 +47,8 @@ class BarrierEntry(Read):
     phase: str
     outcome: str
     recorded_at: datetime
+    position: int | None = None
+    """Where the service's log ended when the entry was written; None from before that was kept."""
 
 
 class Stream(Read):
@@ -81,6 +86,7 @@ class Books(Read):
 
 
 _STREAM, _BOOKS, _ENACTED = TypeAdapter(Stream), TypeAdapter(Books), TypeAdapter(list[EnactedFault])
+_BARRIER, _TOTALS, _ENTRIES = TypeAdapter(BarrierAudit), TypeAdapter(list[BookTotal]), TypeAdapter(list[BookEntry])
 
 
 class Services:
@@ -88,6 +94,7 @@ class Services:
 
     def __init__(self, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = open_http(transport)
+        self._audit_timeout_s = settings.audit_timeout_s
         urls = {ORDER: settings.order_url, PAYMENT: settings.payment_url, SHIPPING: settings.shipping_url}
         self._readers: Mapping[str, Reader] = MappingProxyType(
             {
@@ -138,3 +145,21 @@ class Services:
 
         found = await asyncio.gather(*map(enacted_at, self._readers.values()))
         return [one for enacted in found for one in enacted]
+
+    async def barrier(self, service: str) -> BarrierAudit:
+        """What the service itself says of all its compensations and fences, held to the events of its log."""
+        return await self._audit_part(service, "/audit/barrier", _BARRIER)
+
+    async def gateway_totals(self, prefix: str) -> list[BookTotal]:
+        """The sums of the gateway's books over orders whose ids begin so, by the ids' next characters."""
+        return await self._audit_part(PAYMENT, "/gateway/totals", _TOTALS, {"prefix": prefix})
+
+    async def gateway_entries(self, prefix: str) -> list[BookEntry]:
+        """The orders whose ids begin so, as the gateway's books have them."""
+        return await self._audit_part(PAYMENT, "/gateway/entries", _ENTRIES, {"prefix": prefix})
+
+    async def _audit_part(
+        self, service: str, path: str, answer: TypeAdapter[T], params: Mapping[str, str] | None = None
+    ) -> T:
+        reader = self._readers[service]
+        return reader.understand(await reader.ask(path, params, timeout_s=self._audit_timeout_s), answer)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import HistoryEventFilterType
+from temporalio.api.enums.v1 import HistoryEventFilterType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
@@ -55,6 +55,13 @@ _UNREACHABLE = {
 }
 _UNREGISTERED = ("no mapping defined", "not defined", "invalid search attribute:")
 """What Temporal says of a search attribute that is not registered: to a start, and to a query."""
+_CLOSED = {
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+}
 _SNAPSHOTS = 3
 """How often a description and a history are read again until they fit each other."""
 
@@ -169,6 +176,14 @@ class Temporal:
         """
         async with self._reaching():
             return await self._describe(saga_id)
+
+    async def is_running(self, saga_id: str) -> bool:
+        """Whether the saga is on its way. One that Temporal does not know (any more) is not."""
+        try:
+            description = await self.describe(saga_id)
+        except SagaUnknown:
+            return False
+        return description.workflow_execution_info.status not in _CLOSED
 
     async def until_closed(self, saga_id: str, deadline: datetime) -> None:
         """Returns when the saga's run has closed, or at the deadline, whichever comes first."""

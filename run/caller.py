@@ -33,9 +33,9 @@ class Caller:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str, *, wait_s: float = 0) -> httpx.Response:
         """Raises: CannotRun, as `post` does."""
-        return self._call("GET", path)
+        return self._call("GET", path, wait_s=wait_s)
 
     def post(self, path: str, *, wait_s: float = 0, hint: str = "", **request: Any) -> httpx.Response:
         """One call, not repeated where its outcome is unknown; `hint` is added where its outcome is unknown.

@@ -9,6 +9,7 @@ from uuid import uuid4
 import typer
 from typer.core import TyperGroup
 
+from contracts.audits import Judgement, SystemAudit
 from contracts.commands import ReceiveStock, command_path
 from contracts.sagas import Cause, DecisionKind
 from contracts.views import OrderStatus
@@ -21,6 +22,10 @@ from run.state import running_state
 
 _MAX_PAGES = 1000
 _RETURN = "return-"
+_BROKEN, _UNKNOWN = 1, 2
+"""Exit codes of an audit."""
+_AUDIT_S = 50.0
+"""How much longer than other answers an audit of everything may take."""
 _MOMENT = "a moment such as 2026-10-01T09:30:00Z"
 
 OrderId = Annotated[str, typer.Argument(help="The order's id, as `order` prints it.")]
@@ -159,13 +164,35 @@ def decide(
     pretty.line(f"Decided: {decision} {step} of {saga_id}.")
 
 
-def audit(saga_id: SagaId, as_json: AsJson = False) -> None:
-    """Check an order or a return against the invariants. Exit code 1 if one does not hold."""
+def audit(
+    saga_id: Annotated[
+        str | None, typer.Argument(help="The order's id, or return-…; everything is checked without one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an order or a return, or everything, against the invariants.
+
+    Exit code 1 if one does not hold, and 2 if that cannot be judged yet.
+    """
+    if saga_id is None:
+        _audit_everything(as_json=as_json)
+        return
     with _api() as api:
         answer = api.get(f"{_path_of(saga_id)}/audit")
     pretty.audit(answer, as_json=as_json)
     if not answer.json()["clean"]:
-        raise typer.Exit(1)
+        raise typer.Exit(_BROKEN)
+
+
+def _audit_everything(*, as_json: bool) -> None:
+    with _api() as api:
+        answer = api.get("/audit", wait_s=_AUDIT_S)
+    pretty.audit_of_everything(answer, as_json=as_json)
+    match SystemAudit.model_validate_json(answer.content).verdict:
+        case Judgement.BROKEN:
+            raise typer.Exit(_BROKEN)
+        case Judgement.UNKNOWN:
+            raise typer.Exit(_UNKNOWN)
 
 
 @stock_verbs.callback()

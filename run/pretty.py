@@ -11,9 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.order_in_words import amount
+from contracts.audits import Judgement, SystemAudit
 from contracts.sagas import HistoryPage, SagaStatus, SagaView
 from contracts.views import OrderEvents
 
+_VERDICTS = {
+    Judgement.HOLDS: "[green]holds[/]",
+    Judgement.BROKEN: "[bold red]BROKEN[/]",
+    Judgement.UNKNOWN: "[yellow]unknown[/]",
+}
 _COLOUR = {
     "succeeded": "green", "completed": "green", "compensated": "yellow", "nothing_to_undo": "yellow", "refused": "red",
     "failed": "red", "stuck": "bold red", "forced": "magenta", "terminated": "magenta", "compensating": "yellow",
@@ -115,6 +121,26 @@ def audit(answer: httpx.Response, *, as_json: bool) -> None:
         verdicts.add_row(holds, escape(verdict["invariant"]), escape("; ".join(verdict["evidence"])))
     show(verdicts)
     line(f"{found['status']}, and {'clean' if found['clean'] else 'not clean'}")
+
+
+def audit_of_everything(answer: httpx.Response, *, as_json: bool) -> None:
+    """A line for each invariant, those for what is wrong below it, and the whole in one."""
+    if as_json:
+        _console.print_json(answer.text)
+        return
+    found = SystemAudit.model_validate_json(answer.content)
+    verdicts = table("", "invariant", "evidence")
+    for one in found.invariants:
+        count = f"{one.count} found" if one.count else ""
+        shown = [count, *one.evidence] if count else one.evidence
+        verdicts.add_row(_VERDICTS[one.verdict], escape(one.invariant), escape("; ".join(shown)))
+        for finding in one.findings:
+            verdicts.add_row("", f"  {escape(finding.what)}", escape(", ".join(finding.events)))
+    show(verdicts)
+    for reason in found.waits_for:
+        line(f"not judged yet: {reason}")
+    orders = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.orders.model_dump().items())
+    line(f"{found.verdict}; orders: {orders}")
 
 
 def stock(answer: httpx.Response, *, as_json: bool) -> None:

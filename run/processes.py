@@ -175,6 +175,7 @@ def _api_settings(settings: Settings) -> "ApiSettings":
         fault_injection=settings.fault_injection,
         max_body_bytes=settings.api_max_body_bytes,
         max_wait_s=settings.api_max_wait_s,
+        audit_max_orders=settings.audit_max_orders,
     )
 
 
@@ -225,7 +226,7 @@ def _consumer_factory(name: ConsumerName, settings: Settings) -> "Callable[..., 
         case ConsumerName.VIEWS:
             from services.views import app as views
 
-            return views.create_app
+            return partial(views.create_app, audit_grace_s=settings.audit_grace_s)
         case ConsumerName.NOTIFICATIONS:
             from services.notifications import app as notifications
 

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     """How long the payment gateway simulator's answers take; for tests that die in between."""
     carrier_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 2
     """How long the simulated carrier takes to answer for an order whose carrier answers by event."""
+    audit_max_orders: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Of how many open orders an audit of everything asks whether their sagas have ended."""
+    audit_grace_s: Seconds = 300
+    """How long an order that is not settled may be left alone before the query side counts it as overdue."""
     fault_injection: bool = False
     """Whether orders may bring faults. `make up` enables it."""
     api_max_body_bytes: Annotated[int, Field(ge=1024)] = 262_144

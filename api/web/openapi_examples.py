@@ -11,6 +11,15 @@ from api.audit.verdicts import Audit, Verdict
 from api.endpoints.faults import PlannedFault
 from api.endpoints.health import Health
 from api.endpoints.order_list import ListedOrder, OrderList
+from contracts.audits import (
+    Finding,
+    Invariant,
+    InvariantAudit,
+    Judgement,
+    LogSeen,
+    OrderCounts,
+    SystemAudit,
+)
 from contracts.events import OrderRejected, PublicEvent
 from contracts.faults import Fault, FaultKind, Phase
 from contracts.orders import Address, Line
@@ -124,6 +133,20 @@ _ORDER = OrderView(
 )
 _LISTED = ListedOrder(**dict(_ORDER), links=_LINKS)
 _VERDICT = Verdict(invariant="the stock is as before", holds=True, evidence=("BOOK-1: 2 taken, 2 returned",))
+_FINDING = Finding(
+    what=f"OrderConfirmed for {_SAGA_ID}:confirm_order is there already",
+    events=(f"order {_ORDER_ID}:2", f"order {_ORDER_ID}:3"),
+    order_id=_ORDER_ID,
+)
+_INVARIANT = InvariantAudit(
+    invariant=Invariant.ONCE,
+    verdict=Judgement.BROKEN,
+    evidence=("order: all looked at up to position 3",),
+    count=1,
+    findings=(_FINDING,),
+)
+_LOG = LogSeen(service="order", position=3, head=3)
+_COUNTS = OrderCounts(completed=1, compensated=0, forced=0, in_flight=0, amiss=0, not_judged=0)
 _DEFINITION = ORDER_SAGA_DEFINITION.view()
 
 EXAMPLES: tuple[BaseModel, ...] = (
@@ -144,6 +167,11 @@ EXAMPLES: tuple[BaseModel, ...] = (
     MoneyView(currency="EUR", authorized_minor=7500, captured_minor=2500, voided_minor=2500, held_minor=2500),
     Audit(order_id=_ORDER_ID, status=SagaStatus.COMPENSATED, clean=True, verdicts=(_VERDICT,)),
     _VERDICT,
+    SystemAudit(verdict=Judgement.BROKEN, at=_ENDED, orders=_COUNTS, logs=(_LOG,), invariants=(_INVARIANT,)),
+    _INVARIANT,
+    _FINDING,
+    _LOG,
+    _COUNTS,
     _DEFINITION,
     _DEFINITION.places[0][0],
     Health(status="live"),

@@ -17,6 +17,7 @@ from contracts.faults import EnactedFault
 from contracts.wire import Problem
 from services.kernel import event_log, problems
 from services.kernel.aggregates import AnyAggregate
+from services.kernel.barrier_audit import barrier_audit_routes
 from services.kernel.command_routes import CommandRoutes
 from services.kernel.database import Database
 from services.kernel.event_feed import EventFeed
@@ -82,6 +83,7 @@ def create_service_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults, metrics).router(service.operations))
     app.include_router(stream_routes(database, service.aggregates))
+    app.include_router(barrier_audit_routes(service.name, database, service.operations))
     app.include_router(feed.router())
     app.include_router(_enacted_faults(database))
     app.include_router(_health(database, metrics))

@@ -23,7 +23,7 @@ from sqlmodel import Session
 
 from contracts.base import Contract
 from contracts.wire import Outcome, Reply
-from services.kernel import barrier
+from services.kernel import barrier, event_log
 from services.kernel.barrier import Answered, Entries, EntryState, Proceed, Request, Settled
 from services.kernel.database import Database
 from services.kernel.decisions import Conclusion, Handling, Outward
@@ -136,7 +136,7 @@ class Executor:
             handling = handle(unit)
         if isinstance(handling, Outward):
             if operation.phase is CommandPhase.ACTION:
-                session.add(row)
+                _keep(session, row)
             return handling
         return _record(session, operation, row, entries, handling, unit)
 
@@ -215,7 +215,7 @@ def _record(
     if isinstance(handling, Refusal):
         if operation.stores_refusal(handling.code):
             row.outcome, row.reply = EntryState.REFUSED, asdict(handling)
-            session.add(row)
+            _keep(session, row)
         return handling
     # Of an accepted action, what happened when it was accepted is part of it.
     earlier = Reply.model_validate(row.reply).events if row.reply else ()
@@ -228,11 +228,17 @@ def _record(
             Outcome.DONE,
             Reply(outcome=Outcome.DONE, events=reply.events).model_dump(mode="json"),
         )
-        session.add(action)
+        _keep(session, action)
         return Reply(outcome=Outcome.ALREADY_DONE)
     if action is not None and action.outcome == Outcome.ACCEPTED:
         barrier.call_off(action)
-        session.add(action)
+        _keep(session, action)
     row.outcome, row.reply = handling, reply.model_dump(mode="json")
-    session.add(row)
+    _keep(session, row)
     return reply
+
+
+def _keep(session: Session, row: CommandRow) -> None:
+    """With the place in the log at which it is written: an undo's row so tells what came after it."""
+    row.position = event_log.log_head(session)
+    session.add(row)

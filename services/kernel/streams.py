@@ -40,6 +40,8 @@ class BarrierEntry(BaseModel):
     code: str | None
     """Of a refusal."""
     recorded_at: datetime
+    position: int | None
+    """Where the log ended when this was written; null where that was not kept yet."""
 
 
 class StreamView(BaseModel):

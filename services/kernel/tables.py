@@ -10,6 +10,9 @@ from sqlmodel import Column, Field, SQLModel
 from services.kernel.columns import BigInt, Ordered, UtcTime
 from services.kernel.schema import Schema
 
+UNDOING = text("phase IN ('undo', 'fence')")
+"""Compensations and fences. Spelled as the index has it, since a parameter would keep databases from using it."""
+
 
 class EventRow(SQLModel, table=True):
     """One fact. Rows are added, never changed nor removed; the table is the service's event log."""
@@ -45,6 +48,8 @@ class CommandRow(SQLModel, table=True):
             sqlite_where=text("outcome = 'accepted'"),
             postgresql_where=text("outcome = 'accepted'"),
         ),
+        # Finds the undos and fences, for the audit, among all that ever came.
+        Index("commands_undoing", "stream", sqlite_where=UNDOING, postgresql_where=UNDOING),
     )
 
     key: str = Field(primary_key=True)
@@ -57,6 +62,9 @@ class CommandRow(SQLModel, table=True):
     outcome: str
     reply: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     recorded_at: datetime = Field(sa_type=UtcTime)
+    position: int | None = Field(default=None, sa_type=BigInt)
+    """Where the log ended when the row was written last, its own events included: what lies behind it came later,
+    whatever any clock says. Unknown of rows from before this was kept."""
 
 
 class EnactmentRow(SQLModel, table=True):
@@ -81,4 +89,4 @@ class LogRow(SQLModel, table=True):
 
 KERNEL_TABLES: tuple[type[SQLModel], ...] = (EventRow, CommandRow, EnactmentRow, LogRow)
 
-KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0002", Path(__file__).parent / "migrations")
+KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0003", Path(__file__).parent / "migrations")

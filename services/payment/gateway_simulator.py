@@ -7,14 +7,17 @@ import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import false
+from sqlalchemy import String, Subquery, cast, false, func, literal
+from sqlalchemy import select as select_columns
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from contracts.audits import BookEntry, BookTotal
 from contracts.base import Sought
+from services.kernel.book_totals import MAX_ENTRIES, Prefix, entries, totals
 from services.kernel.columns import BigInt, one_of
 from services.kernel.database import Database
 from services.kernel.schema import Schema
@@ -79,6 +82,36 @@ class GatewayRefund(SQLModel, table=True):
 GATEWAY_SCHEMA = Schema(
     (GatewayHold, GatewayCapture, GatewayRefund), "gateway_0002", Path(__file__).parent / "migrations"
 )
+
+
+def _books_of_all() -> Subquery:
+    """Holds, and captures and refunds beside them, in the words that the audit compares books with."""
+    holds = select_columns(
+        col(GatewayHold.reference).label("order_id"),
+        col(GatewayHold.key).label("key"),
+        func.lower(cast(col(GatewayHold.state), String)).label("state"),
+        col(GatewayHold.currency).label("currency"),
+        col(GatewayHold.amount_minor).label("amount_minor"),
+    )
+    captures = select_columns(
+        col(GatewayCapture.reference),
+        col(GatewayCapture.key),
+        literal("taken"),
+        literal(""),
+        col(GatewayCapture.amount_minor),
+    )
+    refunds = select_columns(
+        col(GatewayRefund.reference),
+        col(GatewayRefund.key),
+        literal("refunded"),
+        literal(""),
+        col(GatewayRefund.amount_minor),
+    )
+    return holds.union_all(captures, refunds).subquery()
+
+
+_BOOKS = _books_of_all()
+Limit = Annotated[int, Query(ge=1, le=MAX_ENTRIES)]
 
 
 class GatewayBooks(BaseModel):
@@ -155,6 +188,16 @@ class PaymentGatewaySimulator:
         async def read_books(order_id: Sought) -> GatewayBooks:
             """What the gateway's own books say about an order; an order it never heard of has none."""
             return await self.books(order_id)
+
+        @router.get("/totals")
+        async def read_totals(prefix: Prefix = "") -> list[BookTotal]:
+            """The sums of the gateway's own books over orders whose ids begin alike, by the ids' next characters."""
+            return await self._database.read(lambda session: totals(session, _BOOKS, prefix))
+
+        @router.get("/entries")
+        async def read_entries(prefix: Prefix = "", limit: Limit = MAX_ENTRIES) -> list[BookEntry]:
+            """The orders whose ids begin so, as the gateway's own books have them."""
+            return await self._database.read(lambda session: entries(session, _BOOKS, prefix, limit))
 
         return router
 

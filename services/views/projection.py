@@ -14,6 +14,7 @@ from sqlmodel import Session, SQLModel, delete
 
 from contracts.events import EventData, PublicEvent
 from contracts.views import MoneyView, StockView
+from services.views.audit_projection import Effect, audit_event
 from services.views.facts import LifeFact, PaymentFact, StockFact, fact_of
 from services.views.ledgers import book_money, book_stock
 from services.views.order_view import Hold, OrderState, evolve
@@ -31,12 +32,16 @@ def apply(session: Session, event: PublicEvent, generation: int) -> None:
         UnbookableEvent: it cannot follow on what came before.
     """
     fact = fact_of(event)
+    hold, stock = None, None
     if isinstance(fact, StockFact):
-        _book_stock(session, fact, generation)
+        stock = _book_stock(session, fact, generation)
     elif isinstance(fact, LifeFact):
         state = _tell_order(session, event, fact, generation)
         if isinstance(fact, PaymentFact):
-            _book_money(session, state.holds[fact.authorization], generation)
+            hold = state.holds[fact.authorization]
+            _book_money(session, hold, generation)
+    if fact is not None:
+        audit_event(session, Effect(event, fact, hold, stock), generation)
     _keep(session, event, fact, generation)
 
 
@@ -58,10 +63,11 @@ def _tell_order(session: Session, event: PublicEvent, fact: LifeFact, generation
     return state
 
 
-def _book_stock(session: Session, fact: StockFact, generation: int) -> None:
+def _book_stock(session: Session, fact: StockFact, generation: int) -> StockView:
     before = STOCK.read(session, generation, fact.sku)
     stock = book_stock(stock_in(before) if before else StockView(sku=fact.sku), fact)
     STOCK.write(session, generation, fact.sku, before=before, after=stock.model_dump())
+    return stock
 
 
 def _book_money(session: Session, hold: Hold, generation: int) -> None:
@@ -84,5 +90,6 @@ def _keep(session: Session, event: PublicEvent, fact: EventData | None, generati
             "sku": fact.sku if isinstance(fact, StockFact) else None,
             "time": event.time,
             "body": event.to_json(),
+            "causationid": event.causationid,
         },
     )

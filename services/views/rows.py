@@ -12,11 +12,13 @@ from sqlmodel import Session, SQLModel
 
 from contracts.views import MoneyView, StockView
 from services.views.order_view import Hold, OrderState, Placed
+from services.views.standing import OrderLedger, standing_of
 from services.views.tables import MoneyRow, OrderRow, StockRow
 
 Columns = Mapping[str, Any]
 
 _HOLDS: TypeAdapter[dict[str, Hold]] = TypeAdapter(dict[str, Hold])
+_LEDGER: TypeAdapter[OrderLedger] = TypeAdapter(OrderLedger)
 
 
 class KeyedRows:
@@ -76,6 +78,20 @@ def columns_of(state: OrderState) -> Columns:
         "cause": state.cause,
         "holds": _HOLDS.dump_python(dict(state.holds), mode="json"),
         "shipment": state.shipment,
+    }
+
+
+def ledger_in(ledger: str) -> OrderLedger:
+    return _LEDGER.validate_json(ledger)
+
+
+def columns_of_standing(ledger: OrderLedger) -> Columns:
+    latest = ledger.latest
+    return {
+        "standing": standing_of(ledger),
+        "since": latest.at if latest else None,
+        "saga_id": latest.saga_id if latest else None,
+        "ledger": _LEDGER.dump_json(ledger).decode(),
     }
 
 

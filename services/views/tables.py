@@ -12,6 +12,8 @@ from contracts.views import OrderStatus, ShipmentStatus
 from services.kernel.columns import BigInt, Ordered, UtcTime, one_of
 from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.schema import Schema
+from services.views.order_view import HoldStatus
+from services.views.standing import Standing
 
 
 def _list_of(orders: str, *filters: str) -> Index:
@@ -22,6 +24,9 @@ def _list_of(orders: str, *filters: str) -> Index:
 
 
 _OF_STOCK = text("sku IS NOT NULL")
+OPEN = text("standing = 'OPEN'")
+"""Spelled as the index has it, since a parameter would keep databases from using it."""
+_UNCAUSED = text("causationid IS NULL")
 
 
 class OrderRow(SQLModel, table=True):
@@ -83,12 +88,66 @@ class MoneyRow(SQLModel, table=True):
     refunded_minor: int = Field(default=0, sa_type=BigInt, sa_column_kwargs={"server_default": "0"})
 
 
+class StandingRow(SQLModel, table=True):
+    """How one order stands for an audit, from the first event of any service on (services/views/standing.py)."""
+
+    __tablename__ = "view_standings"
+    __table_args__ = (
+        Index("view_standings_counted", "generation", "standing"),
+        # Of millions of orders few are open, and an audit looks at these alone.
+        Index("view_standings_open", "generation", "since", "order_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    )
+
+    generation: int = Field(primary_key=True)
+    order_id: str = Field(primary_key=True, sa_type=Ordered)
+    standing: Standing = Field(sa_type=one_of(Standing))
+    since: datetime = Field(sa_type=UtcTime)
+    """The time of the latest event."""
+    saga_id: str | None = None
+    """Of that event."""
+    ledger: str = Field(sa_type=Text)
+    """As JSON, for which nobody but Python ever asks."""
+
+
+class HoldRow(SQLModel, table=True):
+    """One authorization, to be compared with the payment gateway's own books."""
+
+    __tablename__ = "view_holds"
+
+    generation: int = Field(primary_key=True)
+    order_id: str = Field(primary_key=True, sa_type=Ordered)
+    authorization: str = Field(primary_key=True)
+    amount_minor: int = Field(sa_type=BigInt)
+    currency: str
+    status: HoldStatus = Field(sa_type=one_of(HoldStatus))
+    refunded_minor: int = Field(default=0, sa_type=BigInt)
+
+
+class FindingRow(SQLModel, table=True):
+    """What an event has broken for ever (services/views/breaches.py)."""
+
+    __tablename__ = "view_findings"
+
+    generation: int = Field(primary_key=True)
+    invariant: str = Field(primary_key=True)
+    """By the name of its member, whose words may yet be improved."""
+    service: str = Field(primary_key=True)
+    position: int = Field(primary_key=True, sa_type=BigInt)
+    """Of the event."""
+    order_id: str | None = None
+    what: str = Field(sa_type=Text)
+    events: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    """Those that show it."""
+
+
 class ViewedEventRow(SQLModel, table=True):
     """One public event, whole, whether or not this version knows what it means."""
 
     __tablename__ = "view_events"
     __table_args__ = (
         Index("view_events_by_subject", "generation", "subject", "service", "position"),
+        # Of events that a version took which kept no causes; there are none in a generation that is complete.
+        Index("view_events_uncaused", "generation", sqlite_where=_UNCAUSED, postgresql_where=_UNCAUSED),
         Index(
             "view_events_by_sku", "generation", "sku", "position", sqlite_where=_OF_STOCK, postgresql_where=_OF_STOCK
         ),
@@ -106,11 +165,21 @@ class ViewedEventRow(SQLModel, table=True):
     time: datetime = Field(sa_type=UtcTime)
     body: str = Field(sa_type=Text)
     """The event as JSON."""
+    causationid: str | None = None
+    """The command that led to it: `idempotency key/name`."""
 
 
-VIEW_TABLES: tuple[type[SQLModel], ...] = (OrderRow, StockRow, MoneyRow, ViewedEventRow)
+VIEW_TABLES: tuple[type[SQLModel], ...] = (
+    OrderRow,
+    StockRow,
+    MoneyRow,
+    StandingRow,
+    HoldRow,
+    FindingRow,
+    ViewedEventRow,
+)
 
-VIEW_SCHEMA = Schema((*CONSUMER_TABLES, *VIEW_TABLES), "views_0002", Path(__file__).parent / "migrations")
+VIEW_SCHEMA = Schema((*CONSUMER_TABLES, *VIEW_TABLES), "views_0003", Path(__file__).parent / "migrations")
 
 _EXPECTED = {
     "view_orders_all": "1000000 1000000 1 1",

@@ -42,6 +42,8 @@ class Forgery:
         self.gateway_captured = 0
         self.gateway_refunds: dict[str, int] = {}
         self.return_id = f"return-{uuid4()}"
+        self.knows_positions = True
+        """Whether barrier entries tell their place in the log; old ones do not."""
         self._clock = 0
         for log in self.stock.values():
             self.event(log, "StockReceived", None, "ReceiveStock", quantity=10)
@@ -67,8 +69,14 @@ class Forgery:
         )
 
     def bar(self, log: Log, step: str, command: str, outcome: str = "done", phase: str = "undo") -> None:
+        recorded_at = self._now(ticks=True)
         entry = BarrierEntry(
-            key=self.key(step), command=command, phase=phase, outcome=outcome, recorded_at=self._now(ticks=True)
+            key=self.key(step),
+            command=command,
+            phase=phase,
+            outcome=outcome,
+            recorded_at=recorded_at,
+            position=self._clock if self.knows_positions else None,
         )
         log.barrier.append(entry)
 

@@ -1,8 +1,12 @@
 """What the services would answer to readers, written down by tests instead of lived through."""
 
-import httpx
+from collections.abc import Sequence
 
-from tests.support.views_on_paper import ViewsOnPaper
+import httpx
+from pydantic import BaseModel
+
+from contracts.audits import BarrierAudit, BookEntry
+from tests.support.views_on_paper import ViewsOnPaper, totals_of
 
 
 class ServicesOnPaper:
@@ -14,6 +18,11 @@ class ServicesOnPaper:
     def __init__(self) -> None:
         self.pages: dict[tuple[str, str], str] = {}
         """JSON, by service and path."""
+        self.barriers = {
+            service: BarrierAudit(position=0, undos=0, tombstones=0) for service in ("order", "payment", "shipping")
+        }
+        self.gateway: list[BookEntry] = []
+        """The payment gateway's books."""
         self.views = ViewsOnPaper()
         self.down: set[str] = set()
         """Services that cannot be reached."""
@@ -29,8 +38,20 @@ class ServicesOnPaper:
             raise httpx.ConnectError("down", request=request)
         if service == "views":
             return self.views.answer(request)
+        prefix = request.url.params.get("prefix", "")
+        match path:
+            case "/audit/barrier":
+                return httpx.Response(200, text=self.barriers[service].model_dump_json())
+            case "/gateway/totals":
+                return _listed(totals_of(self.gateway, prefix))
+            case "/gateway/entries":
+                return _listed([one for one in self.gateway if one.order_id.startswith(prefix)])
         page = self.pages.get((service, path))
         if page is None:
             problem = {"title": "Not Found", "status": 404, "code": "STREAM_NOT_FOUND", "detail": "nothing here"}
             return httpx.Response(404, json=problem)
         return httpx.Response(200, content=page, headers={"Content-Type": "application/json"})
+
+
+def _listed(ones: Sequence[BaseModel]) -> httpx.Response:
+    return httpx.Response(200, json=[one.model_dump(mode="json") for one in ones])

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
+from contracts.audits import BookEntry, BookTotal, LedgerAudit, OpenOrders, OrderAtRest
 from contracts.events import PUBLIC_EVENTS, EventData, OrderPlaced, PublicEvent
 from contracts.views import MoneyView, OrderEvents, OrderPage, OrderQuery, OrderStatus, OrderView, StockView
 from contracts.wire import PROBLEM_MEDIA_TYPE, Problem
@@ -67,6 +68,11 @@ class ViewsOnPaper:
         self.stock: dict[str, list[tuple[datetime, StockView]]] = {}
         """By SKU, with the moments since which it was so."""
         self.money: list[MoneyView] = []
+        self.audit = LedgerAudit(logs=(), completed=0, compensated=0, open=0)
+        self.open_orders: list[OrderAtRest] = []
+        self.at_rest: dict[UUID, OrderAtRest] = {}
+        """What has become of open orders by the time that they are looked at again; by default, nothing."""
+        self.book: list[BookEntry] = []
         self.instead: httpx.Response | None = None
         """What it answers to everything, while it is set."""
 
@@ -98,6 +104,20 @@ class ViewsOnPaper:
             case ["views", "orders", order_id, "events"]:
                 events = self.events.get(UUID(order_id), [])
                 return OrderEvents(order_id=UUID(order_id), events=tuple(events))
+            case ["views", "audit"]:
+                return self.audit
+            case ["views", "audit", "open"]:
+                begin, limit = int(params.get("after", 0)), int(params["limit"])
+                page = tuple(self.open_orders[begin : begin + limit])
+                more = begin + limit < len(self.open_orders)
+                return OpenOrders(orders=page, next=str(begin + limit) if more else None)
+            case ["views", "audit", "orders", order_id]:
+                as_it_was = next((one for one in self.open_orders if str(one.order_id) == order_id), None)
+                return self.at_rest.get(UUID(order_id), as_it_was)
+            case ["views", "audit", "totals"]:
+                return totals_of(self.book, params["prefix"])
+            case ["views", "audit", "entries"]:
+                return [one for one in self.book if one.order_id.startswith(params["prefix"])]
             case ["stock"]:
                 return [states[-1][1] for states in self.stock.values()]
             case ["stock", sku]:
@@ -121,6 +141,25 @@ class ViewsOnPaper:
         fitting = [order for order in rest if _fits(order, query)]
         page = fitting[: query.limit]
         return OrderPage(orders=tuple(page), next=str(page[-1].order_id) if len(fitting) > query.limit else None)
+
+
+def totals_of(book: Sequence[BookEntry], prefix: str) -> list[BookTotal]:
+    """What somebody who keeps these books tells of the orders whose ids begin so."""
+    parts: dict[tuple[str, str, str], list[BookEntry]] = defaultdict(list)
+    for one in book:
+        if one.order_id.startswith(prefix):
+            parts[one.order_id[: len(prefix) + 2], one.state, one.currency].append(one)
+    return [
+        BookTotal(
+            prefix=part,
+            state=state,
+            currency=currency,
+            count=len(entries),
+            amount_minor=sum(one.amount_minor for one in entries),
+            fingerprint=sum(int.from_bytes(one.order_id[-4:].encode()) for one in entries),
+        )
+        for (part, state, currency), entries in sorted(parts.items())
+    ]
 
 
 def _fits(order: OrderView, query: OrderQuery) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
+from prometheus_client import CollectorRegistry
 from starlette.responses import Response
 
 from contracts.wire import STANDING_BY, Problem
@@ -47,6 +48,8 @@ class ConsumerProcess:
     routers: Sequence[APIRouter] = ()
     alongside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """What runs beside it while it is at work, cancelled then."""
+    expose: Callable[[CollectorRegistry], Awaitable[None]] | None = None
+    """Adds metrics of its own to those of every consumer."""
     on_stop: Callable[[], Awaitable[None]] | None = None
 
 
@@ -93,7 +96,11 @@ def create_consumer_app(process: ConsumerProcess) -> FastAPI:
     app = FastAPI(title=f"Amends: {taker.name}", lifespan=lifespan, responses=errors, redirect_slashes=False)
     problems.install(app)
     app.add_exception_handler(NotNow, _not_now)
-    app.include_router(progress_routes(process.database, taker, process.feeds, following, lambda: active.is_active))
+    app.include_router(
+        progress_routes(
+            process.database, taker, process.feeds, following, lambda: active.is_active, expose=process.expose
+        )
+    )
     if process.dead_letters:
         letters = dead_letter_routes(lambda: _consumer(taker), process.dead_letters)
         app.include_router(letters, dependencies=[Depends(require_active)])

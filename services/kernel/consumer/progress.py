@@ -1,7 +1,7 @@
 """How far behind a consumer is: in its health, and as metrics. Asked of the logs at the moment of the question."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -46,7 +46,13 @@ class Progress(BaseModel):
 
 
 def progress_routes(
-    database: Database, taker: Taker, feeds: Feeds, following: "Following", is_active: Callable[[], bool]
+    database: Database,
+    taker: Taker,
+    feeds: Feeds,
+    following: "Following",
+    is_active: Callable[[], bool],
+    *,
+    expose: Callable[[CollectorRegistry], Awaitable[None]] | None = None,
 ) -> APIRouter:
     router = APIRouter(tags=["health"])
 
@@ -78,7 +84,11 @@ def progress_routes(
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """The same for Prometheus."""
-        return Response(_exposed(await progress()), media_type=CONTENT_TYPE_LATEST)
+        registry = CollectorRegistry()
+        _expose(await progress(), registry)
+        if expose:
+            await expose(registry)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -105,8 +115,7 @@ def _status(failure: str | None, sources: dict[str, SourceProgress]) -> str:
     return "ready" if all(source.lag == 0 for source in sources.values()) else "catching up"
 
 
-def _exposed(progress: Progress) -> bytes:
-    registry = CollectorRegistry()
+def _expose(progress: Progress, registry: CollectorRegistry) -> None:
     of_source = ["consumer", "source"]
     position = Gauge("amends_consumer_position", "Position up to which events were taken", of_source, registry=registry)
     lag = Gauge("amends_consumer_lag", "Positions behind the log's head", of_source, registry=registry)
@@ -122,4 +131,3 @@ def _exposed(progress: Progress) -> bytes:
             lag.labels(progress.consumer, service).set(source.lag)
     parked.labels(progress.consumer).set(progress.parked_streams)
     failing.labels(progress.consumer).set(progress.failure is not None)
-    return generate_latest(registry)

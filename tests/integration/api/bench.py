@@ -66,6 +66,10 @@ class ApiBench:
     def client(self) -> Client:
         return self.environment.client
 
+    def app_with(self, settings: ApiSettings) -> FastAPI:
+        """Another app on the same paper."""
+        return create_app(settings=settings, transport=self.paper.transport())
+
     async def order(self, *, key: str | None = None, wait: int | None = None, **changes: Any) -> httpx.Response:
         headers = {"Idempotency-Key": key or f"key-{uuid4()}"}
         if wait is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -10,13 +10,14 @@ from uuid import uuid4
 import pytest
 
 from api.app import create_app
+from contracts.audits import Finding, Findings, Invariant, LedgerAudit
 from contracts.events import PaymentCaptured
 from contracts.sagas import Cause
 from contracts.views import OrderStatus
 from tests.integration.api.bench import ApiBench, settings_for
 from tests.support.http_server import served
 from tests.support.system import run_verb
-from tests.support.views_on_paper import EPOCH, an_order_event, an_order_view
+from tests.support.views_on_paper import EPOCH, ViewsOnPaper, an_order_event, an_order_view
 
 pytestmark = pytest.mark.integration
 
@@ -95,3 +96,49 @@ async def test_events_when_there_are_some_then_a_line_each(api: ApiBench, termin
 
 async def test_events_when_the_order_is_unknown_then_said(terminal: Terminal) -> None:
     assert "ORDER_NOT_FOUND" in await terminal.run("events", str(uuid4()), exit_code=1)
+
+
+@pytest.fixture
+def ledgers(api: ApiBench) -> Iterator[ViewsOnPaper]:
+    """Of which an audit of everything has no complaints, as long as the test lasts."""
+    api.paper.views.audit = LedgerAudit(logs=(), completed=2, compensated=1, open=0)
+    api.paper.views.open_orders = []
+    yield api.paper.views
+    api.paper.views.audit = LedgerAudit(logs=(), completed=0, compensated=0, open=0)
+
+
+async def test_audit_when_of_everything_and_all_holds_then_a_line_each(
+    ledgers: ViewsOnPaper, terminal: Terminal
+) -> None:
+    shown = await terminal.run("audit")
+    as_json = json.loads(await terminal.run("audit", "--json"))
+
+    lines = shown.splitlines()
+    assert sum(line.startswith("holds  ") for line in lines) == len(Invariant)
+    assert lines[-1].startswith("holds; orders: 2 completed, 1 compensated, ")
+    assert as_json["verdict"] == "holds"
+
+
+async def test_audit_when_something_is_broken_then_named_with_its_events_and_exit_code_1(
+    ledgers: ViewsOnPaper, terminal: Terminal
+) -> None:
+    finding = Finding(what="OrderConfirmed is there already", events=("order x:2", "order x:3"))
+    found = Findings(invariant=Invariant.ONCE, count=1, examples=(finding,))
+    ledgers.audit = ledgers.audit.model_copy(update={"findings": (found,), "waits_for": ("the log is behind",)})
+
+    shown = await terminal.run("audit", exit_code=1)
+
+    assert "BROKEN" in shown
+    assert "OrderConfirmed is there already" in shown
+    assert "order x:2, order x:3" in shown
+
+
+async def test_audit_when_it_cannot_be_judged_yet_then_said_why_and_exit_code_2(
+    ledgers: ViewsOnPaper, terminal: Terminal
+) -> None:
+    ledgers.audit = ledgers.audit.model_copy(update={"waits_for": ("the log is behind",)})
+
+    shown = await terminal.run("audit", exit_code=2)
+
+    assert "not judged yet: the log is behind" in shown
+    assert "unknown; orders: " in shown

@@ -53,7 +53,7 @@ class TestMigrate:
 
         again = run_verb("migrate", data_dir=tmp_path)
 
-        assert first.stdout == "order was empty, and is now at kernel_0002\nviews was empty, and is now at views_0001\n"
+        assert first.stdout == "order was empty, and is now at kernel_0003\nviews was empty, and is now at views_0003\n"
         assert again.stdout.splitlines()[0] == "order is at kernel_0002"
         assert {path.stem for path in tmp_path.glob("*.db")} == set(DatabaseName)
 

@@ -1,5 +1,7 @@
 """The audit finds what a compensated order must never leave behind, and stock that does not add up."""
 
+from datetime import timedelta
+
 import pytest
 
 from api.audit.judge import audit
@@ -86,6 +88,35 @@ class TestCompensatedForged:
         forged.reject()
 
         assert broken(audit(forged.evidence(SagaStatus.COMPENSATED))) == {NAMED, TOMBSTONE, NOT_HELD}
+
+    def test_action_when_after_its_tombstone_by_the_log_and_not_by_the_clock_then_found(self) -> None:
+        forged = Forgery()
+        forged.place()
+        forged.bar(forged.payment, "authorize_payment", "ReleasePayment", "nothing_to_undo")
+        forged.authorize()
+        # The service's clock was put back in between.
+        late = forged.payment.events[0]
+        forged.payment.events[0] = late.model_copy(update={"recorded_at": late.recorded_at - timedelta(hours=1)})
+
+        assert TOMBSTONE in broken(audit(forged.evidence(SagaStatus.UNWINDING)))
+
+    def test_action_when_before_its_compensation_by_the_log_and_not_by_the_clock_then_clean(self) -> None:
+        forged = Forgery().compensate()
+        for log in (forged.order, forged.payment, forged.shipping):
+            log.barrier = [
+                entry.model_copy(update={"recorded_at": entry.recorded_at - timedelta(hours=1)})
+                for entry in log.barrier
+            ]
+
+        assert broken(audit(forged.evidence(SagaStatus.COMPENSATED))) == set()
+
+    def test_action_when_after_a_tombstone_from_before_positions_were_kept_then_found(self) -> None:
+        forged = Forgery()
+        forged.knows_positions = False
+        forged.bar(forged.payment, "authorize_payment", "ReleasePayment", "nothing_to_undo")
+        forged.authorize()
+
+        assert TOMBSTONE in broken(audit(forged.evidence(SagaStatus.UNWINDING)))
 
     def test_action_when_again_after_its_compensation_then_found(self) -> None:
         forged = Forgery()
