@@ -83,14 +83,17 @@ class SagaLog:
     def key(self, step: str) -> str:
         return f"order-{self.order_id}:{step}"
 
-    def add(self, service: str, fact: EventData, step: str, command: str, *, stream: str | None = None) -> str:
+    def add(
+        self, service: str, fact: EventData, step: str, command: str, *, stream: str | None = None, saga: str = "order"
+    ) -> str:
+        saga_id = f"{saga}-{self.order_id}"
         return self.logs.add(
             service,
             fact,
-            f"{self.key(step)}/{command}",
+            f"{saga_id}:{step}/{command}",
             stream=stream or self.order_id,
             subject=self.order_id,
-            saga_id=f"order-{self.order_id}",
+            saga_id=saga_id,
         )
 
     def place(self) -> str:
@@ -155,16 +158,45 @@ class SagaLog:
         self.move(public.StockDispatched, "dispatch_shipment", "DispatchShipment")
         return event
 
+    def open_return(self) -> str:
+        return self.add("order", public.ReturnOpened(), "open_return", "OpenReturn", saga="return")
+
+    def withdraw_return(self) -> str:
+        return self.add("order", public.ReturnWithdrawn(), "open_return", "WithdrawReturn", saga="return")
+
+    def recall(self) -> str:
+        return self.add("shipping", public.ShipmentRecalled(), "recall_shipment", "RecallShipment", saga="return")
+
+    def cancel_recall(self) -> str:
+        fact = public.ShipmentRecallCancelled()
+        return self.add("shipping", fact, "recall_shipment", "CancelRecall", saga="return")
+
+    def refund(self, amount_minor: int | None = None) -> str:
+        fact = public.PaymentRefunded(
+            authorization=self.key("authorize_payment"), amount_minor=amount_minor or self.total
+        )
+        return self.add("payment", fact, "refund_payment", "RefundPayment", saga="return")
+
+    def receive(self) -> str:
+        event = self.add("shipping", public.ShipmentReturned(), "receive_shipment", "ReceiveShipment", saga="return")
+        self.move(public.StockTakenBack, "receive_shipment", "ReceiveShipment", saga="return")
+        return event
+
+    def close_return(self) -> str:
+        return self.add("order", public.OrderReturned(), "close_order", "CloseReturn", saga="return")
+
     def move(
         self,
-        how: type[public.StockBooked | public.StockReturned | public.StockDispatched],
+        how: type[public.StockBooked | public.StockReturned | public.StockDispatched | public.StockTakenBack],
         step: str,
         command: str,
         units: dict[str, int] | None = None,
+        *,
+        saga: str = "order",
     ) -> str:
         """The last of the events, one for each SKU."""
         ids = [
-            self.add("shipping", how(sku=sku, quantity=quantity), step, command, stream=f"stock-{sku}")
+            self.add("shipping", how(sku=sku, quantity=quantity), step, command, stream=f"stock-{sku}", saga=saga)
             for sku, quantity in (units or self.units).items()
         ]
         return ids[-1]
@@ -181,8 +213,11 @@ class SagaLog:
         return self
 
 
+_COMPLETED = ("place", "authorize", "book", "capture", "confirm", "dispatch")
 ENDINGS: dict[str, tuple[str, ...]] = {
-    "completed": ("place", "authorize", "book", "capture", "confirm", "dispatch"),
+    "completed": _COMPLETED,
+    "returned": (*_COMPLETED, "open_return", "recall", "refund", "receive", "close_return"),
+    "return withdrawn": (*_COMPLETED, "recall", "open_return", "cancel_recall", "withdraw_return"),
     "completed by event": ("place", "authorize", "take", "announce", "capture", "confirm", "dispatch"),
     "card declined": ("place", "reject"),
     "out of stock": ("place", "authorize", "void", "reject"),
@@ -193,7 +228,12 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "withdrawn, with the money stuck": ("place", "authorize", "take", "give_back", "reject", "void"),
 }
 """Ways that sagas go, act by act."""
-COMPLETE = ("completed", "completed by event")
+COMPLETE = ("completed", "completed by event", "returned", "return withdrawn")
+
+
+def is_at_rest(ending: tuple[str, ...], acts: int) -> bool:
+    """Whether so many acts of an ending leave everything as it must be when a saga has ended."""
+    return acts == len(ending) or ending[:acts] == _COMPLETED
 
 
 def a_saga(logs: PublicLogs, **units: int) -> SagaLog:

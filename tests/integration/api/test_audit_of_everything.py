@@ -220,7 +220,7 @@ class TestOpenOrders:
         assert (judged.verdict, judged.orders.in_flight, judged.orders.not_judged) == (Judgement.UNKNOWN, 2, 1)
         assert unknown(judged) == {
             Invariant.DECIDED, Invariant.CAPTURED, Invariant.SHIPPED, Invariant.NOT_HELD, Invariant.NOT_CAPTURED,
-            Invariant.RETURNED, Invariant.RESIDUE, Invariant.GATEWAY,
+            Invariant.RETURNED, Invariant.REFUNDED, Invariant.RESIDUE, Invariant.GATEWAY,
         }  # fmt: skip
 
     async def test_orders_when_temporal_is_away_are_not_judged(self, api: ApiBench) -> None:

@@ -127,7 +127,9 @@ class TestHonest:
         assert (audit.waits_for, audit.findings) == ((), ())
         assert (audit.completed, audit.compensated, audit.open) == (2, 3, 0)
         assert {log.service: log.head for log in audit.logs} == {log.service: log.position for log in audit.logs}
-        assert audit.money == ("EUR: authorized 10000 = captured 5000 + voided 5000 + expired 0 + held 0",)
+        assert audit.money == (
+            "EUR: authorized 10000 = captured 5000 + voided 5000 + expired 0 + held 0, and refunded 0",
+        )
         assert audit.stock == (f"{sku}: received 100 = on hand 96 + booked 0 + dispatched 4",)
 
     async def test_barriers_when_honest_are_clean(self, site: Site, sku: str) -> None:

@@ -72,6 +72,7 @@ def acts(*names: str) -> tuple[str, ...]:
 
 BACK = ENDINGS["turned back at the pivot"]
 THERE = ENDINGS["completed"]
+RETURNED = ENDINGS["returned"]
 
 FOR_EVER: dict[str, tuple[tuple[str, ...], Forgery, set[Invariant]]] = {
     # Once
@@ -91,7 +92,11 @@ FOR_EVER: dict[str, tuple[tuple[str, ...], Forgery, set[Invariant]]] = {
         {Invariant.ONCE},
     ),
     "units returned twice": (BACK, lambda s: s.give_back(), {Invariant.ONCE, Invariant.STOCK}),
+    "shipment came back twice": (RETURNED, lambda s: s.receive(), {Invariant.ONCE, Invariant.STOCK}),
+    "return closed twice": (RETURNED, lambda s: s.close_return(), {Invariant.ONCE}),
     # Compensations without their actions
+    "return withdrawn, never opened": (THERE, lambda s: s.withdraw_return(), {Invariant.NAMED}),
+    "recall cancelled, never begun": (THERE, lambda s: s.cancel_recall(), {Invariant.NAMED}),
     "rejected, never placed": ((), lambda s: s.reject(), {Invariant.NAMED}),
     "shipment cancelled, never booked": (
         acts("place"),
@@ -125,7 +130,17 @@ FOR_EVER: dict[str, tuple[tuple[str, ...], Forgery, set[Invariant]]] = {
         ),
         {Invariant.TOMBSTONE},
     ),
+    "return opened after its withdrawal": (
+        ENDINGS["return withdrawn"],
+        lambda s: s.open_return(),
+        {Invariant.ONCE, Invariant.TOMBSTONE},
+    ),
     # Stock
+    "units came back that never left": (
+        acts("place", "authorize", "book", "capture", "confirm"),
+        lambda s: s.move(public.StockTakenBack, "receive_shipment", "ReceiveShipment", saga="return"),
+        {Invariant.STOCK},
+    ),
     "more taken than there is": (
         acts("place"),
         lambda s: s.move(public.StockBooked, "book_shipment", "BookShipment", {"PEN": 101}),
@@ -140,6 +155,7 @@ FOR_EVER: dict[str, tuple[tuple[str, ...], Forgery, set[Invariant]]] = {
     "confirmed, then rejected": (THERE, lambda s: s.reject(), {Invariant.DECIDED}),
     "rejected, then confirmed": (BACK, lambda s: s.confirm(), {Invariant.DECIDED}),
     "confirmed, never placed": ((), lambda s: s.confirm(), {Invariant.DECIDED}),
+    "returned, never opened": (THERE, lambda s: s.close_return(), {Invariant.DECIDED}),
 }
 
 
@@ -192,6 +208,23 @@ AT_REST: dict[str, tuple[tuple[str, ...], Forgery, set[Invariant]]] = {
     "rejected, shipment live": (acts("place", "authorize", "book", "void"), lambda s: s.reject(), {Invariant.RETURNED}),
     "rejected, units kept": (acts("place", "authorize", "take", "void"), lambda s: s.reject(), {Invariant.RETURNED}),
     "never placed, money held": ((), lambda s: s.authorize(), {Invariant.NOT_HELD}),
+    "return left open": (THERE, lambda s: s.open_return(), {Invariant.REFUNDED}),
+    "refunded, never returned": (THERE, lambda s: s.refund(), {Invariant.REFUNDED}),
+    "returned, never refunded": (
+        (*THERE, "open_return", "recall", "receive"),
+        lambda s: s.close_return(),
+        {Invariant.REFUNDED},
+    ),
+    "half of the total refunded": (
+        (*THERE, "open_return", "recall", "receive", "close_return"),
+        lambda s: s.refund(s.total // 2),
+        {Invariant.REFUNDED},
+    ),
+    "returned, the shipment never came back": (
+        (*THERE, "open_return", "recall", "refund"),
+        lambda s: s.close_return(),
+        {Invariant.REFUNDED},
+    ),
 }
 
 
@@ -213,7 +246,7 @@ def test_order_when_it_stays_as_it_is_then_what_is_amiss_is_named_with_its_event
         (opened,) = list_open(session, None, 10).orders
         order = order_at_rest(session, UUID(saga.order_id))
     assert opened.order_id == order.order_id == UUID(saga.order_id)
-    assert order.saga_id == f"order-{saga.order_id}"
+    assert order.saga_id == logs.events[-1].sagaid
     assert {one.invariant for one in order.amiss} == {one.invariant for one in opened.amiss} == invariants
     assert forged in {event for one in order.amiss for event in one.events}
 
