@@ -14,6 +14,7 @@ from statistics import quantiles
 from typing import Any, Protocol
 from uuid import uuid4
 
+from contracts.audits import Judgement
 from contracts.base import Contract
 from contracts.faults import Fault, FaultKind, Moment, Phase
 from contracts.sagas import Decision, DecisionKind, DefinitionView, SagaStatus, SagaView, StepState
@@ -178,6 +179,7 @@ class Chaos:
         await self._look_whether_each_has_one_saga(deadline)
         for sku, received in ((self.plenty, PLENTY), (self.scarce, SCARCE)):
             await self._look_at_stock(sku, received, deadline)
+        await self._look_at_everything(deadline)
 
     async def _look_whether_each_has_one_saga(self, deadline: float) -> None:
         expected = {saga.saga_id for saga in self.taken.values()}
@@ -198,6 +200,21 @@ class Chaos:
             await asyncio.sleep(_POLL_S)
         if told != (received, received):
             self.problems.append(f"of {received} units of {sku} the query side knows {told} received and kept or sent")
+
+    async def _look_at_everything(self, deadline: float) -> None:
+        """By the audit of everything, as soon as it can be judged. What it finds of others' orders is theirs."""
+        while (audit := await self.doors.audit_of_everything()).verdict is Judgement.UNKNOWN:
+            if time.monotonic() > deadline:
+                self.problems.append(f"the audit of everything cannot be judged: {'; '.join(audit.waits_for)}")
+                return
+            await asyncio.sleep(_POLL_S)
+        ours = {None, *(saga.order_id for saga in self.taken.values())}
+        self.problems += [
+            f"the audit of everything: {one.invariant}: {finding.what}"
+            for one in audit.invariants
+            for finding in one.findings
+            if finding.order_id in ours
+        ]
 
     async def _enacted(self, ended: list[SagaView]) -> Counter[str]:
         enacted: Counter[str] = Counter()

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from contracts.audits import SystemAudit
 from contracts.faults import Phase
 from contracts.sagas import Decision, DefinitionView, HistoryEntry, HistoryPage, SagaView
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
@@ -20,6 +21,7 @@ _PATIENCE_S = 60.0
 """How long a request is repeated that nobody answers, or that is answered with 503."""
 _PAUSE_S = 0.3
 _ANSWER_WITHIN_S = 20.0
+_AUDIT_WITHIN_S = 60.0
 
 
 class Verdict(BaseModel):
@@ -57,6 +59,7 @@ class Stock(BaseModel):
 
 
 _STOCK = TypeAdapter(Stock)
+_EVERYTHING = TypeAdapter(SystemAudit)
 _VIEW, _AUDIT = TypeAdapter(SagaView), TypeAdapter(Audit)
 _ENACTED, _DEFINITION = TypeAdapter(tuple[Enacted, ...]), TypeAdapter(DefinitionView)
 _PAGE: TypeAdapter[HistoryPage] = TypeAdapter(HistoryPage)
@@ -125,9 +128,8 @@ class Doors:
         body = decision.model_dump(mode="json")
         return (await self._insist("POST", path, json=body, headers=headers, accept=(202, 409))).status_code
 
-    async def audit_of_all(self) -> Audit:
-        """Of everything. One that cannot be judged yet is asked for again."""
-        return _read(await self._insist("GET", "/audit"), _AUDIT)
+    async def audit_of_everything(self) -> SystemAudit:
+        return _read(await self._insist("GET", "/audit", timeout=_AUDIT_WITHIN_S), _EVERYTHING)
 
     async def stock(self, sku: str) -> Stock | None:
         """As the query side knows it, None if not yet."""
