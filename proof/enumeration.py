@@ -24,7 +24,7 @@ QUICK = Policy(
 _PATIENT = QUICK.model_copy(update={"action_attempts": 1000, "stuck_after": 1000})
 """For cases that are ended by something else than the number of attempts."""
 _PATIENT_IN_UNDOING = QUICK.model_copy(update={"stuck_after": 1000})
-_HARDENED = QUICK.model_copy(update={"action_attempts": 100, "stuck_after": 100})
+_HARDENED = QUICK.model_copy(update={"action_attempts": 8, "stuck_after": 8})
 """For cases beside which workers die, which costs the attempts that they were making."""
 
 _SLOW_MS = 1200

@@ -20,8 +20,8 @@ WITHIN_S = 90.0
 _TRIES = 4
 """How often a case is run at most: again if it misses its moment, or if it ends otherwise than foretold after a failure
 that nobody had injected. Whatever its audit finds is never put down to that."""
-_KILLERS_AT_ONCE = 12
-"""Cases that kill workers run by themselves, and with attempts for all deaths that they may meet."""
+_KILLERS_AT_ONCE = 4
+"""Cases that kill workers run by themselves, so few at once that nobody's attempts run out by others' kills."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,26 @@ from tests.support.system import System
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(WITHIN_S)]
 
 
-async def test_proof_when_every_single_fault_is_tried_then_no_surprise(system: System, tmp_path: Path) -> None:
-    proved = await prove(system, tmp_path, "--group", "single", "--group", "crash")
+@pytest.mark.parametrize("saga", ["order", "return"])
+async def test_proof_when_every_single_fault_is_tried_then_no_surprise(
+    system: System, tmp_path: Path, saga: str
+) -> None:
+    proved = await prove(system, tmp_path, "--saga", saga, "--group", "single")
 
     assert proved.surprises == [], proved.said
     assert proved.exit_code == 0, proved.said
-    assert {case["group"] for case in proved.cases} == {"single", "crash"}
+    assert {(case["saga"], case["group"]) for case in proved.cases} == {(saga, "single")}
     assert "proof.html" in proved.said
+
+
+async def test_proof_when_workers_die_before_or_after_an_effect_then_no_surprise(
+    system: System, tmp_path: Path
+) -> None:
+    # Each takes seconds in which nothing can be done but wait, so here it is a few of them.
+    proved = await prove(system, tmp_path, "--saga", "order", "--group", "crash", "--sample", "4", "--seed", "1")
+
+    assert proved.surprises == [], proved.said
+    assert len(proved.cases) == 4
 
 
 async def test_proof_when_nothing_is_selected_then_one_clear_error(system: System, tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts.faults import FaultKind
 from contracts.orders import Order
+from proof.cases import Group
+from tests.mutations.catalogue import MUTATIONS
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
@@ -113,3 +116,16 @@ def test_example_when_parsed_is_an_order(example: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=_name)
 def test_example_when_there_is_tried_in_the_readme(example: Path) -> None:
     assert f"@examples/{example.name}" in (ROOT / "README.md").read_text()
+
+
+def test_table_of_mutations_when_read_is_that_of_the_code() -> None:
+    rows = [f"| {mutation.bug} | `{mutation.case}` |" for mutation in MUTATIONS]
+
+    assert "\n".join(["|---|---|", *rows, ""]) in (ROOT / "docs" / "proof.md").read_text()
+
+
+def test_table_of_faults_when_read_names_every_kind() -> None:
+    named = re.findall(r"^\| `(\w+)` \| ", (ROOT / "docs" / "proof.md").read_text(), re.MULTILINE)
+
+    assert [kind for kind in named if kind in set(FaultKind)] == list(FaultKind)
+    assert {group for group in named if group in set(Group)} == {group for group in Group if "-" not in group}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("contracts", "messaging", "workflows", "activities", "api", "services", "run", "tests")
+PACKAGES = ("contracts", "messaging", "workflows", "activities", "api", "services", "proof", "run", "tests")
 
 
 @pytest.mark.parametrize("name", PACKAGES)
