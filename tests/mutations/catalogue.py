@@ -112,7 +112,7 @@ MUTATIONS = (
     Mutation(
         "the barrier's row is written in a transaction of its own",
         "services/kernel/executor.py",
-        'row.outcome, row.reply = handling, reply.model_dump(mode="json")\n    session.add(row)\n    return reply',
+        'row.outcome, row.reply = handling, reply.model_dump(mode="json")\n    _keep(session, row)\n    return reply',
         """import threading
     told = {**row.model_dump(), "outcome": handling, "reply": reply.model_dump(mode="json")}
     engine = session.connection().engine
@@ -137,10 +137,9 @@ MUTATIONS = (
     ),
     Mutation(
         "the stock of a cancelled shipment is not returned",
-        "services/shipping/handlers.py",
-        "    _move(unit, stream, shipment, decision)\n    return Outcome.DONE\n\n\ndef dispatch_shipment",
-        "    unit.append(SHIPMENT, stream, [decision.shipment], expected_version=shipment.version)\n"
-        "    return Outcome.DONE\n\n\ndef dispatch_shipment",
+        "services/shipping/domain.py",
+        "return Movement(ShipmentCancelled(), returned)",
+        "return Movement(ShipmentCancelled(), {})",
         ("shipping",),
         "order/fast/capture_payment.action.refuse.once",
     ),
@@ -162,7 +161,6 @@ class MutableCode:
         """The bug is in the code as long as the context lasts. Processes notice when they are started again."""
         file = self.root / mutation.file
         sound = file.read_text()
-        assert sound.count(mutation.before) == 1, f"{mutation.file} has changed: {mutation.bug}"
         self._write(file, sound.replace(mutation.before, mutation.after))
         try:
             yield
