@@ -36,11 +36,14 @@ def empty_databases(names: Iterable[str]) -> Iterator[str]:
     """Databases for the time of the context. Answers what the URL of each begins with, before its name."""
     prefix = f"amends_test_{uuid4().hex[:12]}_"
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
-        for name in names:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(prefix + name)))
-        yield make_url(POSTGRES_URL).set(database=prefix).render_as_string(hide_password=False)
-        for name in names:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(prefix + name)))
+        try:
+            for name in names:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(prefix + name)))
+            yield make_url(POSTGRES_URL).set(database=prefix).render_as_string(hide_password=False)
+        finally:
+            for name in names:
+                doomed = sql.Identifier(prefix + name)
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(doomed))
 
 
 @pytest.fixture(scope="module")
