@@ -76,8 +76,11 @@ class Active:
             await self._while_held()
         finally:
             self.is_active = False
-            await self._end()
-            await self._lock.release()
+            try:
+                await self._end()
+            finally:
+                # Kept, it would hold up the others, and this process as well.
+                await self._lock.release()
 
     async def _while_held(self) -> None:
         """Works until the lock is lost."""

@@ -4,13 +4,14 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from run.settings import ROOT
+from services.kernel.consumer.active import Active
 from services.kernel.database import Database
 from services.kernel.sole_lock import SoleLock
 from tests.support.databases import Databases, PostgresServer, databases_on
@@ -78,3 +79,26 @@ async def test_lock_when_its_connection_is_lost_is_not_held(postgres_server: Pos
         assert await other.take()
         await other.release()
         await one.release()
+
+
+async def test_work_when_its_end_fails_then_the_lock_is_given_back_all_the_same(
+    two: tuple[SoleLock, SoleLock],
+) -> None:
+    one, other = two
+
+    async def nothing() -> None:
+        return
+
+    async def fail() -> None:
+        raise RuntimeError("the end failed")
+
+    active = Active("views", one, begin=nothing, work=fail, end=fail)
+    running = asyncio.create_task(active.run())
+    await active.looked()
+
+    await eventually(other.take, within_s=10)
+
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await other.release()
