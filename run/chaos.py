@@ -91,7 +91,7 @@ class Disturbance:
         cuttable = [f"connections to {name}" for name in self._databases]
         victim = random.choice(sorted(alive) + cuttable)
         if victim in cuttable:
-            await asyncio.to_thread(_cut, self._databases[victim.removeprefix("connections to ")])
+            await asyncio.to_thread(cut_connections, self._databases[victim.removeprefix("connections to ")])
             return victim
         process = state.parts[victim].process
         if process is not None and (found := process.find()) is not None:
@@ -99,7 +99,8 @@ class Disturbance:
         return victim
 
 
-def _cut(url: str) -> None:
+def cut_connections(url: str) -> None:
+    """Ends all connections to a PostgreSQL database, but to no other one of its server."""
     parsed = make_url(url)
     everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
     maintenance = parsed.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
