@@ -10,7 +10,6 @@ import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from contracts.audits import SystemAudit
-from contracts.faults import Phase
 from contracts.sagas import Decision, DefinitionView, HistoryEntry, HistoryPage, SagaView
 from contracts.wire import IDEMPOTENCY_KEY_HEADER
 from proof.errors import CannotProve
@@ -44,8 +43,6 @@ class Enacted(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    step: str
-    phase: Phase
     kind: str
     enacted: int
 

@@ -5,6 +5,7 @@ The order is stable, and so are the names: the same definition gives the same ca
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations, cycle, product
+from typing import Any
 
 from contracts.faults import Fault, FaultKind, Moment, Phase
 from contracts.policy import Policy
@@ -173,8 +174,8 @@ class _Cases:
             if step.kind is not StepKind.PIVOT:
                 yield self._late(path, "in_flight", _fault(half, FaultKind.LATE, "always"))
 
-    def _case(self, group: Group, title: str, path: Path, **more: object) -> Case:
-        return Case(**{"saga": self._saga, "group": group, "title": title, "path": path, "policy": QUICK} | more)  # type: ignore[arg-type]
+    def _case(self, group: Group, title: str, path: Path, **more: Any) -> Case:
+        return Case(saga=self._saga, group=group, title=title, path=path, **({"policy": QUICK} | more))
 
     def _faulty(self, group: Group, path: Path, fault: Fault, *, because: Fault | None = None, **more: object) -> Case:
         """One fault. An undo's comes with a reason to unwind, which the title tells where it is a special one."""

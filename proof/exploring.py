@@ -15,11 +15,11 @@ from proof.prediction import Prediction, predict
 from proof.running import Engine, Observation, Run
 from proof.subjects import Subject
 
-WITHIN_S = 90.0
+_WITHIN_S = 90.0
 """How long a case may take. None takes half of it, but machines stand still at times."""
 _TRIES = 4
 """How often a case is run at most: again if it misses its moment, or if it ends otherwise than foretold after a failure
-that nobody had injected. Whatever its audit finds is never put down to that."""
+that nobody had injected. Whatever its audit or its replay finds is never put down to that."""
 _KILLERS_AT_ONCE = 4
 """Cases that kill workers run by themselves, so few at once that nobody's attempts run out by others' kills."""
 
@@ -93,16 +93,18 @@ class Explorer:
     async def _run(self, case: Case) -> Record:
         prediction = predict(self.definition, case)
         for tries in range(1, _TRIES + 1):
-            run = Run(self.doors, self.subject, self.engine, case, prediction.stuck, WITHIN_S)
+            run = Run(self.doors, self.subject, self.engine, case, prediction.stuck, _WITHIN_S)
             observed = await run.observe()
             record = judge(case, prediction, observed, tries)
-            if record.as_predicted or observed.violations or not _by_chance(prediction, observed):
+            proves_wrong = observed.violations or observed.replay
+            if record.as_predicted or proves_wrong or not _by_chance(prediction, observed):
                 break
         return record
 
 
 def _by_chance(prediction: Prediction, observed: Observation) -> bool:
     """Whether the machine was too busy for the case to be what it is about."""
-    if observed.end is None or observed.disturbance is not None or not observed.cancelled_in_time:
-        return observed.end is not None
-    return not all(observed.enacted[place].enacted for place in prediction.enacted)
+    if observed.end is None:
+        return False
+    missed = not all(observed.enacted[place].enacted for place in prediction.enacted)
+    return missed or observed.disturbance is not None or not observed.cancelled_in_time

@@ -78,6 +78,8 @@ def _surprises(case: Case, prediction: Prediction, observed: Observation) -> Ite
     effective = observed.saga.cancel is CancelState.EFFECTIVE
     if effective is not (observed.saga.cause is Cause.CANCELLED):
         yield f"its cancel is {observed.saga.cancel}, its cause {observed.saga.cause}"
+    if case.reset is not observed.was_reset:
+        yield "it was never reset" if case.reset else "it was reset, which nobody did"
     if not observed.cancelled_in_time:
         yield "it was never cancelled at the moment that the case is about"
     if observed.disturbance is not None and (observed.end not in prediction.ends or observed.stuck != prediction.stuck):

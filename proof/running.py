@@ -69,6 +69,7 @@ class Observation:
     replay: str | None = None
     cancelled_in_time: bool = True
     """Whether the saga was cancelled at the moment that the case is about."""
+    was_reset: bool = False
     disturbance: str | None = None
     """A failure that nobody had injected: a busy machine, most likely."""
     took_s: float = 0.0
@@ -146,6 +147,7 @@ class Run:
             violations=tuple(verdict for verdict in audit.verdicts if not verdict.holds),
             replay=await self.engine.replay(saga.saga_id, history),
             cancelled_in_time=self._was_cancelled_in_time(story),
+            was_reset=any(entry.what.startswith("The saga was reset") for entry in story),
             disturbance=_disturbance_in(story, kills=self.case.kills_workers),
         )
 
