@@ -20,8 +20,9 @@ _WITHIN_S = 90.0
 _TRIES = 4
 """How often a case is run at most: again if it misses its moment, or if it ends otherwise than foretold after a failure
 that nobody had injected. Whatever its audit or its replay finds is never put down to that."""
-_KILLERS_AT_ONCE = 4
-"""Cases that kill workers run by themselves, so few at once that nobody's attempts run out by others' kills."""
+_KILLERS_BESIDE_WORKERS = 3
+"""How many more cases than there are workers may kill them at a time: so few that nobody's attempts run out by others'
+kills, while nobody waits for others, either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,12 @@ class Explorer:
     subject: Subject
     definition: DefinitionView
     engine: Engine
+    workers: int
+    """How many the system has."""
 
     @classmethod
-    async def of(cls, doors: Doors, subject: Subject, engine: Engine) -> "Explorer":
-        return cls(doors, subject, await doors.definition(subject.definition), engine)
+    async def of(cls, doors: Doors, subject: Subject, engine: Engine, *, workers: int) -> "Explorer":
+        return cls(doors, subject, await doors.definition(subject.definition), engine, workers)
 
     def cases(self, selection: Selection) -> list[Case]:
         return selection.of(enumerate_cases(self.subject.name, self.definition))
@@ -71,7 +74,7 @@ class Explorer:
         cases = list(cases)
         for disturbance, at_once in (
             ((False, False), jobs),
-            ((True, False), min(jobs, _KILLERS_AT_ONCE)),
+            ((True, False), min(jobs, self.workers + _KILLERS_BESIDE_WORKERS)),
             ((True, True), 1),
         ):
             free = asyncio.Semaphore(at_once)

@@ -1,16 +1,12 @@
 """The verb of chaos runs: kills the parts of the running system, and cuts its connections, while customers order."""
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 from random import Random
 from typing import Annotated
 from uuid import uuid4
 
-import psycopg
 import typer
-from sqlalchemy import make_url
 
 from proof.chaos import PLENTY, SCARCE, Chaos, ChaosReport
 from proof.doors import Doors
@@ -18,12 +14,11 @@ from proof.errors import CannotProve
 from proof.subjects import SUBJECTS
 from run import pretty
 from run.client import receive_stock
+from run.disturbance import Disturbance
 from run.errors import CannotRun
-from run.settings import Settings, load_settings
-from run.state import Condition, State, running_state
+from run.settings import Settings, load_settings, variable_of
+from run.state import State
 from run.system import require_running
-
-_POLL_S = 0.1
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +39,9 @@ def chaos(
     state = require_running(settings)
     seed = Random().randrange(1_000_000) if seed is None else seed  # noqa: S311 - no secret
     pretty.line(f"Chaos with seed {seed} …")
+    if settings.broker_url and settings.rabbitmq_management_url is None:
+        name = variable_of("rabbitmq_management_url")
+        pretty.line(f"RabbitMQ's connections are left alone: {name} says where to cut them.")
     try:
         report = asyncio.run(_run(settings, state, minutes * 60, seed, customers))
     except CannotProve as error:
@@ -71,41 +69,6 @@ async def _run(settings: Settings, state: State, seconds: float, seed: int, cust
         return await Chaos(
             doors, engine, definition, disturb, seed, seconds, customers, plenty=plenty, scarce=scarce
         ).run()
-
-
-class Disturbance:
-    """Kills a part with SIGKILL, or cuts all connections to a PostgreSQL database."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        names = ("order", "payment", "gateway", "shipping", "views", "notifications", "listener", "relay")
-        urls = {name: getattr(settings, f"{name}_database_url") for name in names}
-        self._databases = {name: url for name, url in urls.items() if url and url.startswith("postgresql")}
-
-    async def __call__(self, random: Random) -> str:
-        """Names what it did: the part, or the database as `connections to order`."""
-        state = running_state(self._settings)
-        if state is None:
-            raise CannotProve("the system's supervisor is gone")
-        alive = [name for name, part in state.parts.items() if part.process and part.condition is Condition.HEALTHY]
-        cuttable = [f"connections to {name}" for name in self._databases]
-        victim = random.choice(sorted(alive) + cuttable)
-        if victim in cuttable:
-            await asyncio.to_thread(cut_connections, self._databases[victim.removeprefix("connections to ")])
-            return victim
-        process = state.parts[victim].process
-        if process is not None and (found := process.find()) is not None:
-            os.kill(found.pid, signal.SIGKILL)
-        return victim
-
-
-def cut_connections(url: str) -> None:
-    """Ends all connections to a PostgreSQL database, but to no other one of its server."""
-    parsed = make_url(url)
-    everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-    maintenance = parsed.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(everybody, (parsed.database,))
 
 
 def _tell(report: ChaosReport) -> None:

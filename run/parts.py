@@ -50,17 +50,18 @@ def parts_of(settings: Settings, cli: str | None) -> list[Part]:
         # The listener tells sagas, and so needs their namespace.
         needs = ("migrate", "prepare") if name == "listener" else ("migrate",)
         parts.append(Part(name, (*python, "consumer", name), probe, settings.url_of(port), needs, env))
-    parts += [
-        Part("api", (*python, "api"), http_probe(settings, settings.api_port, "/health/ready"),
-             settings.url_of(settings.api_port), env=env),
-        Part("worker", (*python, "worker"), file_probe(worker_ready_file(settings)), "", ("prepare",),
-             {**env, variable_of("ready_file"): str(worker_ready_file(settings))}),
-    ]  # fmt: skip
+    probe = http_probe(settings, settings.api_port, "/health/ready")
+    parts.append(Part("api", (*python, "api"), probe, settings.url_of(settings.api_port), env=env))
+    for name, ready_file in ready_files(settings).items():
+        told = {**env, variable_of("ready_file"): str(ready_file)}
+        parts.append(Part(name, (*python, "worker"), file_probe(ready_file), needs=("prepare",), env=told))
     return parts
 
 
-def worker_ready_file(settings: Settings) -> Path:
-    return settings.data_dir / "run" / "worker.ready"
+def ready_files(settings: Settings) -> dict[str, Path]:
+    """Where each of our workers, by its name, tells that it takes sagas."""
+    names = ["worker", *(f"worker-{number}" for number in range(2, settings.workers + 1))]
+    return {name: settings.data_dir / "run" / f"{name}.ready" for name in names}
 
 
 def own_services(settings: Settings, names: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import errno
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import psutil
 
@@ -51,8 +51,28 @@ def settle_ports(settings: Settings, needed: list[str]) -> Settings:
         chosen[name] = port
     for name in needed:
         if name not in chosen:
-            chosen[name] = _free_port(settings.host, set(chosen.values()))
+            chosen[name] = free_port(settings.host, set(chosen.values()))
     return settings.model_copy(update=chosen)
+
+
+def free_port(host: str, taken: Container[int]) -> int:
+    """A port at which nobody listens now, and none of those that are taken.
+
+    Raises:
+        CannotRun: there is none, or the address is not this machine's.
+    """
+    for _ in range(_TRIES):
+        port = random.choice(_FREE_RANGE)  # noqa: S311 - any free port will do
+        if port in taken:
+            continue
+        try:
+            bind(host, port).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise CannotRun(f"cannot listen at {host}: {error.strerror}; set {variable_of('host')}") from None
+        return port
+    raise CannotRun(f"found no free port from {_FREE_RANGE.start} to {_FREE_RANGE.stop}")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -83,21 +103,6 @@ def _require_free(host: str, port: int, setting: str) -> None:
         bind(host, port).close()
     except OSError as error:
         raise explain(error, host, port, setting) from None
-
-
-def _free_port(host: str, taken: set[int]) -> int:
-    for _ in range(_TRIES):
-        port = random.choice(_FREE_RANGE)  # noqa: S311 - any free port will do
-        if port in taken:
-            continue
-        try:
-            bind(host, port).close()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                continue
-            raise CannotRun(f"cannot listen at {host}: {error.strerror}; set {variable_of('host')}") from None
-        return port
-    raise CannotRun(f"found no free port from {_FREE_RANGE.start} to {_FREE_RANGE.stop}")
 
 
 def _by_whom(port: int) -> str:

@@ -24,6 +24,7 @@ from run import pretty
 from run.client import api_url, receive_stock, with_running_engine
 from run.errors import CannotRun
 from run.settings import Settings, load_settings
+from run.state import running_state
 
 _STOCK = 100_000
 _SHOWN = 20
@@ -73,7 +74,8 @@ async def _prove(settings: Settings, sagas: tuple[str, ...], selection: Selectio
 
     async with Doors(api_url(settings)) as doors:
         engine = await TemporalEngine.of(with_running_engine(settings))
-        explorers = [await Explorer.of(doors, SUBJECTS[saga], engine) for saga in sagas]
+        workers = _workers(settings)
+        explorers = [await Explorer.of(doors, SUBJECTS[saga], engine, workers=workers) for saga in sagas]
         chosen = [explorer.cases(selection) for explorer in explorers]
         if not any(chosen):
             raise CannotRun("no case is selected; a name is like order/fast/book_shipment.action.lost_reply.once")
@@ -90,6 +92,12 @@ async def _prove(settings: Settings, sagas: tuple[str, ...], selection: Selectio
         steps=tuple(step.name for explorer in explorers for place in explorer.definition.places for step in place),
         cases=tuple(sorted(records, key=lambda record: record.name)),
     )
+
+
+def _workers(settings: Settings) -> int:
+    """How many the running system has. Of one that runs elsewhere the settings tell."""
+    state = running_state(settings)
+    return sum(name.startswith("worker") for name in state.parts) if state else settings.workers
 
 
 @contextmanager

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """How consumers hear of events: from each service's feed, or by RabbitMQ with the feeds behind it."""
     rabbitmq_url: Name = "amqp://guest:guest@127.0.0.1:5672/"
     """The RabbitMQ to use with `event_transport` rabbitmq."""
+    rabbitmq_management_url: str | None = None
+    """Its management plugin, such as http://guest:guest@127.0.0.1:15672; chaos runs cut connections by it."""
     rabbitmq_exchange: Name = EXCHANGE
     """The topic exchange; queues are named after it. Systems that share a RabbitMQ need one each."""
 
@@ -134,6 +136,8 @@ class Settings(BaseSettings):
     """The Temporal task queue that API and workers share."""
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     """How long Temporal keeps ended sagas, at least."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many worker processes `up` starts."""
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1000
     """Sagas that a worker holds in memory; with 0 it replays a saga's history at every step."""
     policy: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from run.errors import AlreadyRunning, CannotRun, NotRunning
-from run.parts import parts_of, ports_needed, worker_ready_file
+from run.parts import parts_of, ports_needed, ready_files
 from run.ports import settle_ports
 from run.settings import CONSUMERS, SERVICES, Settings, variable_of
 from run.state import PartState, Process, State, Urls, forget_state, read_state, running_state, write_state
@@ -38,7 +38,8 @@ def up(settings: Settings) -> None:
     with _sole_supervisor(settings):
         _end_leftovers(settings)
         # Written by a worker of an earlier run, whose id the new one may get, in a container for instance.
-        worker_ready_file(settings).unlink(missing_ok=True)
+        for ready_file in ready_files(settings).values():
+            ready_file.unlink(missing_ok=True)
         settled = settle_ports(settings, ports_needed(settings))
         state = State(supervisor=Process.of(os.getpid()), urls=_urls(settled), parts={})
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from aio_pika.abc import AbstractRobustConnection
 from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
+from yarl import URL
 
 from messaging.port import NotNow
 
@@ -82,14 +83,17 @@ class Line:
         return task.result()
 
 
-async def open_line(url: str, declare: Declare, *, prefetch: int | None = None) -> Line:
+async def open_line(url: str, declare: Declare, *, name: str, prefetch: int | None = None) -> Line:
     """Connects and declares.
+
+    Args:
+        name: of the connection, by which operators know it at the broker.
 
     Raises:
         NotNow: the broker cannot be reached, or refuses the declaration.
     """
     broker = RabbitBroker(
-        url,
+        str(URL(url).update_query(name=name)),
         timeout=CONNECT_WITHIN_S,
         reconnect_interval=_NEVER_S,
         default_channel=Channel(prefetch_count=prefetch, publisher_confirms=True, on_return_raises=True),
@@ -115,9 +119,9 @@ async def close_line(line: Line) -> None:
 
 
 @asynccontextmanager
-async def line_to(url: str, declare: Declare, *, prefetch: int | None = None) -> AsyncIterator[Line]:
+async def line_to(url: str, declare: Declare, *, name: str, prefetch: int | None = None) -> AsyncIterator[Line]:
     """A connection for as long as the context lasts."""
-    line = await open_line(url, declare, prefetch=prefetch)
+    line = await open_line(url, declare, name=name, prefetch=prefetch)
     try:
         yield line
     finally:
@@ -127,9 +131,10 @@ async def line_to(url: str, declare: Declare, *, prefetch: int | None = None) ->
 class Link:
     """A connection that is opened when it is first needed, and again after it was lost. Calls take turns."""
 
-    def __init__(self, url: str, declare: Declare) -> None:
+    def __init__(self, url: str, declare: Declare, *, name: str) -> None:
         self._url = url
         self._declare = declare
+        self._name = name
         self._line: Line | None = None
         self._turn = asyncio.Lock()
 
@@ -143,7 +148,7 @@ class Link:
             if self._line is not None and self._line.lost.done():
                 await self._hang_up()
             if self._line is None:
-                self._line = await open_line(self._url, self._declare)
+                self._line = await open_line(self._url, self._declare, name=self._name)
             try:
                 return await self._line.run(calls(self._line), within_s=within_s)
             except BaseException:

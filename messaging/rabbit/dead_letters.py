@@ -29,7 +29,7 @@ class QueueOfDeadLetters:
 
     def __init__(self, url: str, *, exchange: str, consumer: str) -> None:
         self._queue = dead_queue(exchange, consumer)
-        self._link = Link(url, self._declare)
+        self._link = Link(url, self._declare, name=self._queue.name)
 
     async def put(self, letter: DeadLetter) -> None:
         headers: dict[str, FieldValue] = {

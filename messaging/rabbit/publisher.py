@@ -17,7 +17,7 @@ class RabbitPublisher:
 
     def __init__(self, url: str, exchange: str) -> None:
         self._exchange = exchange_named(exchange)
-        self._link = Link(url, self._declare)
+        self._link = Link(url, self._declare, name=exchange)
 
     async def publish(self, events: Sequence[PublicEvent], after: int) -> None:
         """Returns when all are confirmed. They are written in their order, without waiting for one another.

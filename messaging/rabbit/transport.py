@@ -57,7 +57,7 @@ class RabbitTransport:
         pause = Pause()
         while True:
             try:
-                async with line_to(self._url, declare, prefetch=PREFETCH) as line:
+                async with line_to(self._url, declare, name=self._queue.name, prefetch=PREFETCH) as line:
                     if not pause.is_first:
                         self._log.info("broker is back")
                     pause.reset()
