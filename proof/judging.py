@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from contracts.base import Contract
 from contracts.faults import Fault
@@ -35,6 +36,11 @@ class Record(Contract):
     tries: int = 1
     """How often it was run: again if its cancellation missed its moment, or a failure came that was not injected."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @computed_field  # type: ignore[prop-decorator] # as pydantic says to
+    @property
+    def verdict(self) -> Literal["as predicted", "surprise"]:
+        return "surprise" if self.surprises else "as predicted"
 
     @property
     def as_predicted(self) -> bool:

@@ -30,7 +30,7 @@ class Proved(Ended):
 
     @property
     def surprises(self) -> list[dict[str, Any]]:
-        return [case for case in self.cases if case["surprises"]]
+        return [case for case in self.cases if case["verdict"] != "as predicted"]
 
 
 async def run_long(system: System, *verb: str) -> Ended:
