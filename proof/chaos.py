@@ -102,8 +102,9 @@ class Chaos:
         await killing
         stopped = time.monotonic()
         ended = await self._until_all_ended(stopped + _REST_S)
-        await self._look(ended, stopped + _REST_S)
+        await self._look_at_the_whole(stopped + _REST_S)
         rest_s = time.monotonic() - stopped
+        await self._look_at_each(ended)
         took = sorted((saga.ended_at - saga.started_at).total_seconds() for saga in ended if saga.ended_at)
         return ChaosReport(
             seed=self.seed,
@@ -133,27 +134,30 @@ class Chaos:
                 if random.random() < 0.1:
                     await asyncio.sleep(random.random())
                     await self.doors.cancel(saga)
-                await self._follow(saga, min(until, time.monotonic() + 10))
+                self.taken[key] = await self._follow(saga, min(until, time.monotonic() + 10))
             except CannotProve as error:
                 self.problems.append(f"an order: {error}")
 
-    async def _follow(self, saga: SagaView, until: float) -> None:
+    async def _follow(self, saga: SagaView, until: float) -> SagaView:
         while saga.status not in ENDED and time.monotonic() < until:
             await asyncio.sleep(_POLL_S)
             saga = await self.doors.view(saga)
+        return saga
 
     async def _until_all_ended(self, deadline: float) -> list[SagaView]:
         """Answers for what is stuck, as an operator, until nothing is on its way any more."""
-        views: list[SagaView] = []
+        ended: list[SagaView] = []
+        views = list(self.taken.values())
         while True:
-            views = await asyncio.gather(*map(self.doors.view, self.taken.values()))
+            ended += [saga for saga in views if saga.status in ENDED]
             going = [saga for saga in views if saga.status not in ENDED]
             if not going or time.monotonic() > deadline:
                 break
             await asyncio.gather(*(self._decide(saga) for saga in going if saga.status is SagaStatus.STUCK))
             await asyncio.sleep(_POLL_S)
+            views = await asyncio.gather(*map(self.doors.view, going))
         self.problems += [f"saga {saga.saga_id} has not ended, and is {saga.status}" for saga in going]
-        return [saga for saga in views if saga.status in ENDED]
+        return ended
 
     async def _decide(self, saga: SagaView) -> None:
         for step in saga.steps:
@@ -164,18 +168,19 @@ class Chaos:
                 self.decisions += 1
                 await self.doors.decide(saga, retry, key=str(uuid4()))
 
-    async def _look(self, ended: list[SagaView], deadline: float) -> None:
-        """Everything that must be true of a system at rest."""
+    async def _look_at_each(self, ended: list[SagaView]) -> None:
         for saga in ended:
             if saga.status is SagaStatus.TERMINATED:
                 self.problems.append(f"saga {saga.saga_id} was ended from outside, which nobody did")
-        for saga in ended:
             audit = await self.doors.audit(saga)
             self.problems += [
                 f"saga {saga.saga_id}: {verdict.invariant}: {'; '.join(verdict.evidence)}"
                 for verdict in audit.verdicts
                 if not verdict.holds
             ]
+
+    async def _look_at_the_whole(self, deadline: float) -> None:
+        """Everything that must be true of a system at rest, as soon as it is at rest."""
         await self._look_whether_each_has_one_saga(deadline)
         for sku, received in ((self.plenty, PLENTY), (self.scarce, SCARCE)):
             await self._look_at_stock(sku, received, deadline)
