@@ -28,6 +28,8 @@ PLENTY, SCARCE = 100_000, 25
 _PAUSE_S = (1.0, 4.0)
 """Between two kills, at least and at most."""
 _POLL_S = 0.5
+_LOOKS_AT_ONCE = 20
+"""Hundreds of sagas may be on their way in the end, and a system that just came back is not to be overrun."""
 _REST_S = 180.0
 """How long everything may take to come to rest after the last order."""
 _POLICY = {"retry_initial_s": 0.1, "retry_max_s": 1.0, "attempt_timeout_s": 2.5, "stuck_after": 4}
@@ -88,6 +90,7 @@ class Chaos:
     decisions: int = 0
     problems: list[str] = field(default_factory=list)
     customer: str = field(default_factory=lambda: f"chaos-{uuid4().hex}")
+    _looking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LOOKS_AT_ONCE))
 
     async def run(self) -> ChaosReport:
         """Orders and kills for the time of the run, waits until everything is at rest, and looks.
@@ -155,9 +158,13 @@ class Chaos:
                 break
             await asyncio.gather(*(self._decide(saga) for saga in going if saga.status is SagaStatus.STUCK))
             await asyncio.sleep(_POLL_S)
-            views = await asyncio.gather(*map(self.doors.view, going))
+            views = await asyncio.gather(*(self._view(saga) for saga in going))
         self.problems += [f"saga {saga.saga_id} has not ended, and is {saga.status}" for saga in going]
         return ended
+
+    async def _view(self, saga: SagaView) -> SagaView:
+        async with self._looking:
+            return await self.doors.view(saga)
 
     async def _decide(self, saga: SagaView) -> None:
         for step in saga.steps:

@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     """The Temporal task queue that API and workers share."""
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     """How long Temporal keeps ended sagas, at least."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
     """How many worker processes `up` starts."""
     max_cached_workflows: Annotated[int, Field(ge=0)] = 1000
     """Sagas that a worker holds in memory; with 0 it replays a saga's history at every step."""

@@ -7,7 +7,7 @@ import pytest
 from proof.cases import Group
 from proof.enumeration import enumerate_cases
 from tests.support.proving import WITHIN_S, prove
-from tests.support.system import System
+from tests.support.system import NO_CONSUMERS, System, running_system
 from workflows.order_saga import ORDER_SAGA_DEFINITION
 from workflows.return_saga import RETURN_SAGA_DEFINITION
 
@@ -28,14 +28,13 @@ async def test_proof_when_every_single_fault_is_tried_then_no_surprise(
     assert "proof.html" in proved.said
 
 
-async def test_proof_when_workers_die_before_or_after_an_effect_then_no_surprise(
-    system: System, tmp_path: Path
-) -> None:
-    # Each takes seconds in which nothing can be done but wait, so here it is a few of them.
-    proved = await prove(system, tmp_path, "--saga", "order", "--group", "crash", "--sample", "4", "--seed", "1")
+async def test_proof_when_workers_die_before_or_after_an_effect_then_no_surprise(tmp_path: Path) -> None:
+    async with running_system(tmp_path / "system", {"WORKERS": "4", **NO_CONSUMERS}) as system:
+        # Each costs the start of a worker, so here it is some of them.
+        proved = await prove(system, tmp_path, "--group", "crash", "--sample", "8", "--seed", "1")
 
     assert proved.surprises == [], proved.said
-    assert len(proved.cases) == 4
+    assert len(proved.cases) == 16, "eight of each saga"
 
 
 async def test_proof_when_nothing_is_selected_then_one_clear_error(system: System, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ _PATIENT = {
     "POLICY__STUCK_AFTER": "3",
     "CARRIER_DELAY_S": "0.2",
     "FAULT_INJECTION": "true",
+    # Who kills or freezes it wants nobody to take its place.
+    "WORKERS": "1",
 }
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
