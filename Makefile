@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 TEST_JOBS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up down reset test mutations prove check bench format lock venv
+.PHONY: help install install-dev up down reset test deployment mutations prove check bench format lock venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,10 +38,13 @@ reset: ## Stop everything and delete all data, after asking
 
 # Without it a traceback that is formatted while pytest reads source code, by a finaliser for instance, ends the test run:
 # both parse Python, and CPython 3.11 then fails with "AST constructor recursion depth mismatch".
-test check: export PYTHONNODEBUGRANGES = 1
+test check deployment mutations: export PYTHONNODEBUGRANGES = 1
 
-test: install-dev ## Run all tests; they start what they need, on free ports
+test: install-dev ## Run the tests, but for the next two; they start what they need, on free ports
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+
+deployment: install-dev ## Test what outgrew one machine: the image, PostgreSQL, RabbitMQ, two processes of each part
+	@$(BIN)/python -m pytest tests/deployment $(PYTEST_ARGS)
 
 mutations: install-dev ## Put bugs into a copy of the code, one at a time: the proof must find each
 	@$(BIN)/python -m pytest -q tests/mutations $(PYTEST_ARGS)

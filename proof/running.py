@@ -48,7 +48,7 @@ class Engine(Protocol):
 TURNED_AWAY = 409
 
 _LONG_POLL_S = 30
-_POLL_S = 0.25
+_POLL_S = 0.5
 _MOMENT_POLL_S = 0.05
 _WRONGLY_STUCK_S = 10.0
 """How long a saga may be stuck where it should not be: a busy machine may have had its attempts run out."""

@@ -24,13 +24,14 @@ structlog.configure(
 vars(ssl)["create_default_context"] = functools.cache(ssl.create_default_context)
 
 WHOLE_SYSTEM = Path(__file__).parent / "e2e"
-MUTATIONS = Path(__file__).parent / "mutations"
+APART = [Path(__file__).parent / name for name in ("deployment", "mutations")]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Mutations take minutes, and both cores: only who names them gets them, as `make mutations` does."""
-    is_named = any(MUTATIONS.name in argument for argument in config.args)
-    return True if collection_path == MUTATIONS and not is_named else None
+    """These take minutes, and both cores: only who names them gets them, as the make targets of their names do."""
+    if collection_path not in APART:
+        return None
+    return None if any(collection_path.name in argument for argument in config.args) else True
 
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the marks

@@ -19,7 +19,7 @@ async def test_chaos_when_parts_die_for_a_minute_then_everything_comes_to_rest(s
     assert ended.exit_code == 0, ended.said
     report = json.loads(report_file.read_text())
     assert report["problems"] == []
-    assert sum(report["kills"].values()) >= 5, ended.said
+    assert len(report["kills"]) >= 5, ended.said
     assert report["orders"] == sum(report["outcomes"].values()) > 0
     assert sum(report["faults"].values()) > 0
     for part in system.parts:

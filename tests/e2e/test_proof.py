@@ -1,5 +1,6 @@
 """The proof: no single fault has an end that was not foretold."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,18 @@ DEFINITIONS = {"order": ORDER_SAGA_DEFINITION, "return": RETURN_SAGA_DEFINITION}
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(WITHIN_S)]
 
 
+@pytest.fixture(scope="module")
+async def provable(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """A system with several workers, which die, and without those who only hear of what sagas do."""
+    async with running_system(tmp_path_factory.mktemp("provable"), {"WORKERS": "4", **NO_CONSUMERS}) as system:
+        yield system
+
+
 @pytest.mark.parametrize("saga", ["order", "return"])
 async def test_proof_when_every_single_fault_is_tried_then_no_surprise(
-    system: System, tmp_path: Path, saga: str
+    provable: System, tmp_path: Path, saga: str
 ) -> None:
-    proved = await prove(system, tmp_path, "--saga", saga, "--group", "single")
+    proved = await prove(provable, tmp_path, "--saga", saga, "--group", "single")
 
     assert proved.surprises == [], proved.said
     assert proved.exit_code == 0, proved.said
@@ -28,16 +36,17 @@ async def test_proof_when_every_single_fault_is_tried_then_no_surprise(
     assert "proof.html" in proved.said
 
 
-async def test_proof_when_workers_die_before_or_after_an_effect_then_no_surprise(tmp_path: Path) -> None:
-    async with running_system(tmp_path / "system", {"WORKERS": "4", **NO_CONSUMERS}) as system:
-        # Each costs the start of a worker, so here it is some of them.
-        proved = await prove(system, tmp_path, "--group", "crash", "--sample", "8", "--seed", "1")
+async def test_proof_when_workers_die_before_or_after_an_effect_then_no_surprise(
+    provable: System, tmp_path: Path
+) -> None:
+    # Each costs the start of a worker, so here it is some of them.
+    proved = await prove(provable, tmp_path, "--group", "crash", "--sample", "8", "--seed", "1")
 
     assert proved.surprises == [], proved.said
     assert len(proved.cases) == 16, "eight of each saga"
 
 
-async def test_proof_when_nothing_is_selected_then_one_clear_error(system: System, tmp_path: Path) -> None:
-    proved = await prove(system, tmp_path, "--only", "no such case")
+async def test_proof_when_nothing_is_selected_then_one_clear_error(provable: System, tmp_path: Path) -> None:
+    proved = await prove(provable, tmp_path, "--only", "no such case")
 
     assert (proved.exit_code, proved.said.startswith("amends: no case is selected")) == (1, True), proved.said

@@ -11,10 +11,8 @@ import psutil
 from temporalio.worker import Worker
 
 import run.worker
-from contracts.sagas import StepState
 from tests.support.forking import PROCESSES
 from workflows.saga.attempts import Attempts
-from workflows.saga.orchestrator import Saga, Turn
 
 
 class WorkerProcess:
@@ -41,23 +39,6 @@ class WorkerProcess:
         os.kill(self._pid, signal.SIGCONT)
 
 
-def _without_fence() -> None:
-    async def fence(_: Saga, __: Turn) -> bool:
-        return True
-
-    Saga._fence = fence  # type: ignore[method-assign,assignment]
-
-
-def _without_sweep() -> None:
-    sweep = Saga._compensate
-
-    async def compensate(self: Saga, step: Any, cause: Any, *, fast: bool) -> None:
-        if self._progress.state_of(step.name) is not StepState.PENDING:
-            await sweep(self, step, cause, fast=fast)
-
-    Saga._compensate = compensate  # type: ignore[method-assign]
-
-
 def _freezing() -> None:
     """The first worker that learns of a step's end, and can create the file, freezes with that knowledge in its hands.
 
@@ -81,7 +62,7 @@ def _freezing() -> None:
     Attempts.fast = freeze  # type: ignore[method-assign]
 
 
-VARIANTS = {"freezing": _freezing, "no_fence": _without_fence, "no_sweep": _without_sweep}
+VARIANTS = {"freezing": _freezing}
 
 
 def _work(settings: dict[str, Any], variant: str | None, env: dict[str, str]) -> None:

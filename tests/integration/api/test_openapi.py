@@ -29,7 +29,7 @@ from tests.support.views_on_paper import an_order_event, an_order_view
 
 pytestmark = pytest.mark.integration
 
-EXAMPLES_EACH = 30
+EXAMPLES_EACH = 20
 
 
 async def test_models_when_documented_then_with_examples(api: ApiBench) -> None:

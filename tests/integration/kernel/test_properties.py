@@ -145,7 +145,7 @@ async def _cancel_after(run: Run, calls: int) -> None:
 
 @given(st.lists(cases(), min_size=6, max_size=12))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
+    max_examples=9, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
 )
 async def test_any_saga_under_any_outcomes_ends_as_predicted_with_a_clean_slate(
     bench: Bench, batch: list[Case]

@@ -20,7 +20,7 @@ from tests.support.service_client import SagaAt, Service, in_memory
 from tests.support.stock import receive, stock_of
 
 # Each example has a saga of its own; the service under it may be shared.
-RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 HEAD_STARTS = st.integers(0, 25)
 REPLY_DELAYS_S = (0, 0.002, 0.005)
 """Of the gateways of the replicas: a command at one is overtaken at another, in all its stages."""

@@ -18,7 +18,7 @@ from tests.support.databases import (
     require_postgres,
 )
 from tests.support.eventually import eventually
-from tests.support.shop import Shop
+from tests.support.shop import Shop, open_shop
 from tests.support.system import System, running_system
 from tests.support.tcp_gate import TcpGate
 
@@ -52,6 +52,12 @@ async def system(
     settings = {f"{name}_database_url".upper(): behind(gate, url) for name, url in urls.items()}
     async with running_system(tmp_path_factory.mktemp("postgres-system"), settings) as system:
         yield system
+
+
+@pytest.fixture
+async def shop(system: System) -> AsyncIterator[Shop]:
+    async with open_shop(system) as shop:
+        yield shop
 
 
 async def test_orders_when_the_databases_go_away_and_their_connections_are_ended_all_end_well(
