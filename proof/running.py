@@ -92,8 +92,8 @@ class Run:
     within_s: float
     """How long it may take."""
     key: str = field(default_factory=lambda: f"proof-{uuid4()}")
-    was_turned_away_in_time: bool | None = None
-    """Of its cancellation; None where that was taken."""
+    was_turned_away_in_time: bool = False
+    """Whether its cancellation was turned away before the moment was over."""
 
     async def observe(self) -> Observation:
         """Runs the case to its end, or for as long as it may take."""
@@ -146,7 +146,7 @@ class Run:
             enacted=enacted,
             violations=tuple(verdict for verdict in audit.verdicts if not verdict.holds),
             replay=await self.engine.replay(saga.saga_id, history),
-            cancelled_in_time=self._was_cancelled_in_time(story),
+            cancelled_in_time=was_cancelled_in_time(self.case.cancel, story, self.was_turned_away_in_time),
             was_reset=any(entry.what.startswith("The saga was reset") for entry in story),
             disturbance=_disturbance_in(story, kills=self.case.kills_workers),
         )
@@ -164,16 +164,9 @@ class Run:
         turned_away = await self.doors.cancel(saga) == TURNED_AWAY
         saga = await self.doors.view(saga)
         if turned_away and cancel.at is not None:
-            # Nothing of it is recorded; if the moment is not over yet, it was not over then.
+            # Nothing of it may be recorded; if the moment is not over yet, it was not over then.
             self.was_turned_away_in_time = _is_under_way(saga, cancel.at) or _is_stuck(saga, cancel.at)
         return saga
-
-    def _was_cancelled_in_time(self, story: list[HistoryEntry]) -> bool:
-        if self.case.cancel is None or self.case.cancel.at is None:
-            return True
-        if self.was_turned_away_in_time is not None:
-            return self.was_turned_away_in_time
-        return _was_asked_for_before_the_end_of(self.case.cancel.at, story)
 
     async def _answer(self, saga: SagaView, deadline: float) -> bool:
         """Decides as an operator, on what is rightly stuck. Whether there was any of that; the rest is left alone."""
@@ -194,6 +187,16 @@ class Run:
             kind = DecisionKind.RETRY
         retries = kind is DecisionKind.RETRY
         return Decision(step=step.name, decision=kind, reason="the proof goes on", without_faults=retries)
+
+
+def was_cancelled_in_time(cancel: Cancel | None, story: list[HistoryEntry], was_turned_away_in_time: bool) -> bool:
+    """Whether the saga was cancelled at the moment that the case is about.
+
+    A cancel may be recorded and turned away: where the fence, asked because of it, finds that the pivot has happened.
+    """
+    if cancel is None or cancel.at is None or was_turned_away_in_time:
+        return True
+    return _was_asked_for_before_the_end_of(cancel.at, story)
 
 
 def _stuck_now(saga: SagaView) -> set[str]:
