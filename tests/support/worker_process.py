@@ -1,4 +1,4 @@
-"""A worker as a process of its own, which tests kill and freeze; it may be crippled on purpose."""
+"""A worker as a process of its own, which tests kill and freeze; one may freeze itself on purpose."""
 
 import asyncio
 import os
