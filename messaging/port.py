@@ -4,8 +4,8 @@ A log is the truth, a transport only a way to hear of it. So a transport may del
 consumer compares what it is handed with how far it has got, and what does not follow on is read from the log again.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -37,6 +37,15 @@ class Page:
         """Whether nothing lies between the cursor and this page."""
         return cursor.log_id in (None, self.log_id) and self.after <= cursor.position
 
+    def parts(self, size: int) -> Iterator["Page"]:
+        """The same in pages of at most so many events, each following on from the one before."""
+        after, events = self.after, self.events
+        while len(events) > size:
+            position = events[size - 1].position
+            yield replace(self, after=after, events=events[:size], position=position)
+            after, events = position, events[size:]
+        yield replace(self, after=after, events=events)
+
 
 class Taker(Protocol):
     """A consumer, as a transport sees it."""
@@ -59,7 +68,7 @@ class Taker(Protocol):
     async def take(self, page: Page) -> bool:
         """Returns once the effect of the page's events is durable; taking an event again has no effect.
 
-        False, and no effect, if the page does not follow on from the cursor: then the log is to be read from there.
+        False if the page does not follow on from the cursor: then the log is to be read from there.
 
         Raises:
             NotNow: the consumer cannot take anything for the moment, whatever the event.

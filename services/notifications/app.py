@@ -1,7 +1,10 @@
 """The notifications: tells customers what became of their orders, from the services' events alone."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 
+from contracts.events import PublicEvent
 from messaging.names import EXCHANGE
 from messaging.transports import Wiring, wire
 from services.kernel.consumer.app import ConsumerProcess, create_consumer_app
@@ -11,6 +14,7 @@ from services.kernel.database import Database
 from services.notifications.recording import record
 from services.notifications.routes import notification_routes
 from services.notifications.sender import LogSender, NotificationSender, Sending
+from services.notifications.texts import notifies
 
 NAME = "notifications"
 SERVICES = ("order", "payment", "shipping")
@@ -30,11 +34,13 @@ def create_app(
     dead_letters = wired.dead_letters or TableOfDeadLetters(database)
     sending = Sending(database, sender or LogSender())
 
+    def look(taken: Sequence[PublicEvent]) -> None:
+        if any(map(notifies, taken)):
+            sending.wake()
+
     return create_consumer_app(
         ConsumerProcess(
-            taker=Consumer(
-                NAME, SERVICES, database=database, apply=record, dead_letters=dead_letters, on_taken=sending.wake
-            ),
+            taker=Consumer(NAME, SERVICES, database=database, apply=record, dead_letters=dead_letters, on_taken=look),
             database=database,
             transport=wired.transport,
             feeds=wired.feeds,

@@ -16,11 +16,12 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import exists, tuple_
+from sqlalchemy import bindparam, exists, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from services.kernel.columns import UtcTime
 from services.kernel.database import Database
 from services.kernel.errors import TryLater
 from services.notifications.tables import NotificationRow
@@ -35,6 +36,24 @@ LONGEST_RETRY_S = 60.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 3.0
 """Between two attempts for any, while all of them fail: most likely nothing can be sent for the moment."""
+
+_EARLIER = aliased(NotificationRow)
+_NEXT_DUE = (
+    select(NotificationRow)
+    .where(
+        col(NotificationRow.sent_at).is_(None),
+        col(NotificationRow.customer_id).is_not(None),
+        col(NotificationRow.due_at) <= bindparam("now", type_=UtcTime()),
+        ~exists().where(
+            col(_EARLIER.order_id) == col(NotificationRow.order_id),
+            col(_EARLIER.sent_at).is_(None),
+            tuple_(col(_EARLIER.recorded_at), col(_EARLIER.place))
+            < tuple_(col(NotificationRow.recorded_at), col(NotificationRow.place)),
+        ),
+    )
+    .order_by(col(NotificationRow.due_at), col(NotificationRow.place))
+    .limit(1)
+)
 
 T = TypeVar("T")
 
@@ -94,19 +113,23 @@ class Sending:
     async def run(self) -> None:
         """Sends until it is cancelled."""
         pause_s = FIRST_PAUSE_S
+        row = await self._next()
         while True:
-            self._recorded.clear()
-            row = await self._until_done(lambda: self._database.read(_next_due))
             if row is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._recorded.wait(), POLL_S)
-            elif await self._attempt(row):
+                row = await self._next()
+                continue
+            sent = await self._attempt(row)
+            row = await self._next(after=row)
+            if sent:
                 pause_s = FIRST_PAUSE_S
             else:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _attempt(self, row: NotificationRow) -> bool:
+        """Whether it was sent; what became of it is in the row, and not stored yet."""
         notification = _notification(row)
         try:
             async with asyncio.timeout(self._send_within_s):
@@ -118,8 +141,14 @@ class Sending:
             self._log.warning("notification not sent", id=notification.id, failures=row.failures, error=why)
         else:
             row.sent_at = datetime.now(UTC)
-        await self._until_done(lambda: self._database.write(partial(_store, row)))
         return row.sent_at is not None
+
+    async def _next(self, after: NotificationRow | None = None) -> NotificationRow | None:
+        """The next one to be sent, once it is stored what became of the one before."""
+        self._recorded.clear()
+        if after is None:
+            return await self._until_done(lambda: self._database.read(_next_due))
+        return await self._until_done(lambda: self._database.write(partial(_store_and_look, after)))
 
     async def _until_done(self, act: Callable[[], Awaitable[T]]) -> T:
         """Tries again as long as the database is away. To go on instead would send the same again and again."""
@@ -131,31 +160,16 @@ class Sending:
                 await asyncio.sleep(LONGEST_PAUSE_S)
 
 
-def _store(row: NotificationRow, session: Session) -> None:
+def _store_and_look(row: NotificationRow, session: Session) -> NotificationRow | None:
     stored = session.get_one(NotificationRow, row.place)
     stored.failures, stored.due_at, stored.sent_at = row.failures, row.due_at, row.sent_at
+    session.flush()
+    return _next_due(session)
 
 
 def _next_due(session: Session) -> NotificationRow | None:
     """The one that is due for longest, among each order's first that is unsent."""
-    earlier = aliased(NotificationRow)
-    waits = exists().where(
-        col(earlier.order_id) == col(NotificationRow.order_id),
-        col(earlier.sent_at).is_(None),
-        tuple_(col(earlier.recorded_at), col(earlier.place))
-        < tuple_(col(NotificationRow.recorded_at), col(NotificationRow.place)),
-    )
-    return session.exec(
-        select(NotificationRow)
-        .where(
-            col(NotificationRow.sent_at).is_(None),
-            col(NotificationRow.customer_id).is_not(None),
-            col(NotificationRow.due_at) <= datetime.now(UTC),
-            ~waits,
-        )
-        .order_by(col(NotificationRow.due_at), col(NotificationRow.place))
-        .limit(1)
-    ).first()
+    return session.exec(_NEXT_DUE, params={"now": datetime.now(UTC)}).first()
 
 
 def _notification(row: NotificationRow) -> Notification:

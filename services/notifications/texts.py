@@ -16,6 +16,11 @@ _WHY_REJECTED: Mapping[Cause, str] = {
 }
 
 
+def notifies(event: PublicEvent) -> bool:
+    """Whether anybody is told of it."""
+    return (event.service, event.type) in _TEXTS
+
+
 def text_of(event: PublicEvent) -> str | None:
     """None for an event that notifies nobody, as does any that came to be known after this was written.
 

@@ -12,6 +12,7 @@ from services.kernel.consumer.consumer import Consumer
 from services.kernel.consumer.dead_letters import TableOfDeadLetters
 from services.kernel.consumer.tables import CONSUMER_TABLES
 from services.kernel.database import Database
+from services.kernel.errors import TryLater
 from tests.support.databases import Databases
 
 
@@ -33,6 +34,8 @@ class Recorder:
         self.poison: set[str] = set()
         """Ids of events that cannot be taken."""
         self.unavailable: Exception | None = None
+        self.unavailable_at: str | None = None
+        """The id of the event at which the database goes away."""
         self.reads: type[EventData] | None = None
         """What it expects every event to say."""
 
@@ -41,6 +44,8 @@ class Recorder:
         session.flush()
         if self.unavailable:
             raise self.unavailable
+        if event.id == self.unavailable_at:
+            raise TryLater("DATABASE_UNAVAILABLE", "gone")
         if self.reads:
             event.read(self.reads)
         if event.id in self.poison:

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from functools import partial
 from typing import TypeVar
 
@@ -41,6 +42,9 @@ from services.kernel.errors import Conflict
 ATTEMPTS = 3
 """How often an event is tried before it becomes a dead letter."""
 _PAUSE_S = 0.05
+TOGETHER = 50
+"""How many events one transaction takes at most. With more, a read model that is built anew might keep the write lock
+from the one that serves for longer than that waits for it, on a slow machine."""
 
 T = TypeVar("T")
 Apply = Callable[[Session, PublicEvent, int], None]
@@ -58,6 +62,16 @@ class Replayed:
     """Why it still is, if it is."""
 
 
+class _Taken(Enum):
+    """What became of a page."""
+
+    ALL = auto()
+    NOT_TOGETHER = auto()
+    """Nothing was taken; one of its events waits, or cannot be taken."""
+    DOES_NOT_FOLLOW = auto()
+    """Nothing was taken; something lies between the cursor and the page."""
+
+
 class Consumer:
     """Implements `Taker` for one generation of a read model."""
 
@@ -70,12 +84,12 @@ class Consumer:
         apply: Apply,
         dead_letters: DeadLetters,
         generation: int = 1,
-        on_taken: Callable[[], None] = lambda: None,
+        on_taken: Callable[[Sequence[PublicEvent]], None] = lambda _: None,
     ) -> None:
         """Is to be read from its start, or from where it once got to.
 
         Args:
-            on_taken: called when events were taken, and their effect is committed.
+            on_taken: called with events that were taken, once their effect is committed.
         """
         self._name = name
         self._services = services
@@ -110,16 +124,12 @@ class Consumer:
 
     async def take(self, page: Page) -> bool:
         async with self._turn:
-            cursor = await self.cursor(page.service)
-            if not page.follows(cursor):
-                return False
-            fresh = [event for event in page.events if event.position > cursor.position]
-            end = Cursor(page.log_id, max(page.position, cursor.position))
-            if await self._take_together(page.service, fresh, end):
-                return True
-            for event in fresh:
-                await self._take_alone(event)
-            await self._move(page.service, end)
+            for part in page.parts(TOGETHER):
+                taken = await self._take_together(part)
+                if taken is _Taken.NOT_TOGETHER:
+                    taken = await self._take_one_by_one(part)
+                if taken is _Taken.DOES_NOT_FOLLOW:
+                    return False
             return True
 
     async def parked(self) -> list[ParkedStreamRow]:
@@ -150,20 +160,24 @@ class Consumer:
             self._log.warning("event dropped", source=service, stream=stream, version=version)
             return await self._replay(service, stream)
 
-    async def _take_together(self, service: str, events: Sequence[PublicEvent], end: Cursor) -> bool:
-        """All of a page in one transaction, which is fast. False, and no effect, where that cannot be."""
+    async def _take_together(self, page: Page) -> _Taken:
+        """All of a page in one transaction, which is fast; no effect where that cannot be."""
+        fresh: list[PublicEvent] = []
 
-        def apply_all(session: Session) -> bool:
-            aside = set_aside(session, self.generation, service)
-            if any(aside.parked(event) for event in events):
-                return False
-            # Read again under the write lock: another process of this consumer may have been faster.
-            at = cursor_at(session, self.generation, service)
-            for event in events:
-                if event.position > at.position and not aside.is_done_with(event):
+        def apply_all(session: Session) -> _Taken:
+            # Under the write lock: another process of this consumer may have been faster.
+            at = cursor_at(session, self.generation, page.service)
+            if not page.follows(at):
+                return _Taken.DOES_NOT_FOLLOW
+            aside = set_aside(session, self.generation, page.service)
+            fresh[:] = [event for event in page.events if event.position > at.position]
+            if any(aside.waits(event) for event in fresh):
+                return _Taken.NOT_TOGETHER
+            for event in fresh:
+                if not aside.is_done_with(event):
                     self._apply(session, event, self.generation)
-            move_cursor(session, self.generation, service, _further(at, end))
-            return True
+            move_cursor(session, self.generation, page.service, _further(at, Cursor(page.log_id, page.position)))
+            return _Taken.ALL
 
         try:
             taken = await self._write(apply_all)
@@ -171,16 +185,26 @@ class Consumer:
             raise
         except Exception:
             # Whatever it is, the events are now tried one by one, and it shows again.
-            return False
-        if taken:
-            self._on_taken()
+            return _Taken.NOT_TOGETHER
+        if taken is _Taken.ALL and fresh:
+            self._on_taken(fresh)
         return taken
+
+    async def _take_one_by_one(self, page: Page) -> _Taken:
+        cursor = await self.cursor(page.service)
+        if not page.follows(cursor):
+            return _Taken.DOES_NOT_FOLLOW
+        for event in page.events:
+            if event.position > cursor.position:
+                await self._take_alone(event)
+        await self._move(page.service, Cursor(page.log_id, page.position))
+        return _Taken.ALL
 
     async def _take_alone(self, event: PublicEvent) -> None:
         aside = await self._read(lambda session: set_aside(session, self.generation, event.service))
-        parked = aside.parked(event)
-        if parked:
-            await self._put_aside(event, f"waits behind version {parked.next_version}, which could not be taken")
+        if aside.waits(event):
+            behind = aside.parked[event.stream]
+            await self._put_aside(event, f"waits behind version {behind}, which could not be taken")
             await self._move(event.service, Cursor(event.logid, event.position))
             return
         reason = await self._attempt(event)
@@ -203,7 +227,7 @@ class Consumer:
                     return reason_of(error)
                 await asyncio.sleep(_PAUSE_S)
             else:
-                self._on_taken()
+                self._on_taken([event])
                 return None
         raise AssertionError("unreachable")
 
@@ -256,7 +280,7 @@ class Consumer:
             reason = reason_of(error)
             await self._write(lambda session: park(session, self.generation, event, reason))
             return reason
-        self._on_taken()
+        self._on_taken([event])
         return None
 
     async def _move(self, service: str, to: Cursor) -> None:

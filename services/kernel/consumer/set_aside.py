@@ -8,43 +8,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlmodel import Session, col, delete, select
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlmodel import Session, SQLModel, col, delete, select
 
 from contracts.events import PublicEvent
 from services.kernel.consumer.tables import DroppedEventRow, ParkedStreamRow
 from services.kernel.errors import NotFound
+
+# Of plain columns, as it is done for every page (services/kernel/consumer/cursors.py).
+_PARKED = SQLModel.metadata.tables[str(ParkedStreamRow.__tablename__)].c
+_STREAMS = sa.select(_PARKED.stream, _PARKED.next_version, _PARKED.resumed_at).where(
+    _PARKED.generation == bindparam("this_generation"), _PARKED.service == bindparam("this_service")
+)
+_DONE_WITH = SQLModel.metadata.tables[str(DroppedEventRow.__tablename__)].c
+_DROPPED = sa.select(_DONE_WITH.log_id, _DONE_WITH.stream, _DONE_WITH.version).where(
+    _DONE_WITH.service == bindparam("this_service")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
     """Of one service's log."""
 
-    streams: Mapping[str, ParkedStreamRow]
-    """Parked ones, and those that were."""
+    parked: Mapping[str, int]
+    """Streams that are parked, each with the version of the event that is to be taken next."""
+    resumed: Mapping[str, int]
+    """Streams that were, each with the version up to which it was taken from the dead letters."""
     dropped: frozenset[tuple[str, str, int]]
 
-    def parked(self, event: PublicEvent) -> ParkedStreamRow | None:
-        """The parked stream behind which the event has to wait."""
-        row = self.streams.get(event.stream)
-        return row if row and row.resumed_at is None else None
+    def waits(self, event: PublicEvent) -> bool:
+        """Whether its stream is parked."""
+        return event.stream in self.parked
 
     def is_done_with(self, event: PublicEvent) -> bool:
         """Whether an operator dropped it, or it was taken from the dead letters."""
-        row = self.streams.get(event.stream)
-        if row and row.resumed_at is not None and event.streamversion < row.next_version:
+        if event.streamversion < self.resumed.get(event.stream, 0):
             return True
         return (event.logid, event.stream, event.streamversion) in self.dropped
 
 
 def set_aside(session: Session, generation: int, service: str) -> SetAside:
-    streams = session.exec(
-        select(ParkedStreamRow).where(
-            col(ParkedStreamRow.generation) == generation, col(ParkedStreamRow.service) == service
-        )
-    ).all()
-    dropped = session.exec(select(DroppedEventRow).where(col(DroppedEventRow.service) == service)).all()
+    rows = session.connection().execute(_STREAMS, {"this_generation": generation, "this_service": service}).all()
+    dropped = session.connection().execute(_DROPPED, {"this_service": service}).all()
     return SetAside(
-        {row.stream: row for row in streams}, frozenset((row.log_id, row.stream, row.version) for row in dropped)
+        parked={row.stream: row.next_version for row in rows if row.resumed_at is None},
+        resumed={row.stream: row.next_version for row in rows if row.resumed_at is not None},
+        dropped=frozenset((row.log_id, row.stream, row.version) for row in dropped),
     )
 
 

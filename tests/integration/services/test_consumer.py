@@ -1,11 +1,13 @@
 """A consumer takes each event once, in order, whatever it is handed; and parks what it cannot take."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from contracts.events import OrderPlaced, PublicEvent
 from messaging.port import Cursor, DeadLetter, NotNow
+from services.kernel.consumer.consumer import TOGETHER
 from services.kernel.errors import Conflict, NotFound, TryLater
 from tests.support.consuming import Consuming, fact, page, versions
 from tests.support.databases import Databases
@@ -32,6 +34,19 @@ class TestTaking:
         await consuming.consumer.take(page(fact("a", 2, 2), fact("a", 3, 3)))
 
         assert consuming.taken() == [("a", 1), ("a", 2), ("a", 3)]
+
+    async def test_page_when_it_is_a_long_one_is_taken_whole_in_short_transactions(self, consuming: Consuming) -> None:
+        stream = [fact("a", number, number) for number in range(1, 2 * TOGETHER + 2)]
+        consuming.recorder.unavailable_at = stream[TOGETHER].id
+        with pytest.raises(NotNow):
+            await consuming.consumer.take(page(*stream))
+        # Others could write after each of them; what was taken by then stays taken.
+        assert len(consuming.taken()) == (await consuming.consumer.cursor("order")).position == TOGETHER
+
+        consuming.recorder.unavailable_at = None
+        assert await consuming.consumer.take(page(*stream))
+
+        assert consuming.taken() == [(event.stream, event.streamversion) for event in stream]
 
     async def test_page_when_something_is_missing_before_it_is_not_taken(self, consuming: Consuming) -> None:
         await consuming.consumer.take(page(fact("a", 1, 1)))
@@ -69,20 +84,11 @@ class TestTwoProcesses:
     async def test_page_when_another_process_has_just_taken_it_has_one_effect(self, databases: Databases) -> None:
         one, other = Consuming(databases), Consuming(databases)
         events = page(fact("a", 1, 1), fact("a", 2, 2))
-        # The other one looks at its cursor, and then one takes the page.
-        cursor = other.consumer.cursor
-        looked = await cursor("order")
 
-        async def look_away(service: str) -> Cursor:
-            return looked
+        taken = await asyncio.gather(*(process.consumer.take(events) for process in (one, other)))
 
-        await one.consumer.take(events)
-        other.consumer.cursor = look_away  # type: ignore[method-assign]
-
-        taken = await other.consumer.take(events)
-
-        assert (taken, one.taken()) == (True, [("a", 1), ("a", 2)])
-        assert (await cursor("order")).position == 2
+        assert (taken, one.taken()) == ([True, True], [("a", 1), ("a", 2)])
+        assert (await other.consumer.cursor("order")).position == 2
         one.database.close()
         other.database.close()
 
