@@ -1,11 +1,11 @@
 """How the API reads the three services: their streams and the gateway's books, and nothing else of them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import httpx
@@ -106,13 +106,19 @@ class Services:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def stream(self, service: str, stream: str, *, timeout_s: float | None = None) -> Stream | None:
+    async def stream(
+        self, service: str, stream: str, *, sagas: Collection[str] | None = None, timeout_s: float | None = None
+    ) -> Stream | None:
         """The stream with its state and barrier, or None where the service knows nothing of it.
+
+        Args:
+            sagas: whose events and barrier entries are wanted, of a stream that others change as well.
 
         Raises:
             ServiceUnreachable: no readable answer in time.
         """
-        path = f"/streams/{quote(stream, safe='')}"
+        query = urlencode([("saga_id", saga_id) for saga_id in sagas or ()])
+        path = f"/streams/{quote(stream, safe='')}" + (f"?{query}" if query else "")
         return await self._readers[service].read(path, _STREAM, timeout_s=timeout_s)
 
     async def streams(self, order_id: UUID) -> dict[str, Stream]:
@@ -124,8 +130,9 @@ class Services:
         found = await asyncio.gather(*(self.stream(service, str(order_id)) for service in self._readers))
         return {service: stream for service, stream in zip(self._readers, found, strict=True) if stream is not None}
 
-    async def stock(self, sku: str) -> Stream | None:
-        return await self.stream(SHIPPING, f"stock-{sku}")
+    async def stock(self, sku: str, sagas: Collection[str]) -> Stream | None:
+        """The stock of a SKU, with what these sagas moved of it."""
+        return await self.stream(SHIPPING, f"stock-{sku}", sagas=sagas)
 
     async def gateway_books(self, order_id: UUID) -> Books | None:
         """What the payment gateway itself has on its books for the order, as the payment service relays it."""

@@ -34,7 +34,7 @@ class Evidence:
     payment: Stream | None = None
     shipping: Stream | None = None
     stock: Mapping[str, Stream] = field(default_factory=dict)
-    """By SKU, whole: other orders' events are in it too."""
+    """By SKU: its sums now, and the events of this order's sagas."""
     gateway: Books | None = None
     """The payment gateway's own books about the order."""
     returns: Mapping[str, SagaStatus | None] = field(default_factory=dict)

@@ -47,9 +47,11 @@ async def _look(services: Services, view: SagaView) -> Evidence:
 
 
 async def _stock(services: Services, evidence: Evidence) -> dict[str, Stream]:
-    """The stock of everything that was ordered, requested or booked."""
+    """The stock of everything that was ordered, requested or booked, and what the order's sagas moved of it."""
     placed = placed_order(evidence)
     booked = (told(event, Booked).by_sku for event in events_of(evidence.shipping, *TAKEN))
     skus = sorted({*(placed.units if placed else ()), *chain.from_iterable(booked)})
-    streams = await asyncio.gather(*(services.stock(sku) for sku in skus))
+    acted = (event.saga_id for stream in evidence.streams for event in stream.events)
+    sagas = sorted({evidence.saga_id, *filter(None, acted)})
+    streams = await asyncio.gather(*(services.stock(sku, sagas) for sku in skus))
     return {sku: stream for sku, stream in zip(skus, streams, strict=True) if stream is not None}

@@ -60,7 +60,8 @@ def create_service_app(service: Service) -> FastAPI:
     """
     database = service.database
     feed = EventFeed(service.name, database, service.aggregates)
-    executor = Executor(database, Snapshots(), on_commit=feed.wake, on_accepted=service.on_accepted)
+    snapshots = Snapshots()
+    executor = Executor(database, snapshots, on_commit=feed.wake, on_accepted=service.on_accepted)
     metrics = CollectorRegistry()
     faults = FaultInjector(database, metrics, enabled=service.fault_injection)
 
@@ -82,7 +83,7 @@ def create_service_app(service: Service) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit, limit_bytes=service.body_limit_bytes)
     app.include_router(CommandRoutes(service.name, executor, faults, metrics).router(service.operations))
-    app.include_router(stream_routes(database, service.aggregates))
+    app.include_router(stream_routes(database, service.aggregates, snapshots))
     app.include_router(barrier_audit_routes(service.name, database, service.operations))
     app.include_router(feed.router())
     app.include_router(_enacted_faults(database))

@@ -139,6 +139,15 @@ def read(session: Session, stream: str, *, up_to: int) -> Sequence[EventRow]:
     ).all()
 
 
+def read_sagas(session: Session, stream: str, sagas: Sequence[str]) -> Sequence[EventRow]:
+    """The stored events of a stream that are these sagas' doing."""
+    return session.exec(
+        select(EventRow)
+        .where(col(EventRow.stream) == stream, col(EventRow.saga_id).in_(sagas))
+        .order_by(col(EventRow.version))
+    ).all()
+
+
 def read_log(session: Session, *, after: int, limit: int) -> Sequence[EventRow]:
     """The events of all streams after a position, in the order of their commits."""
     return session.exec(

@@ -13,10 +13,19 @@ from services.kernel import event_log
 from services.kernel.aggregates import AnyAggregate, aggregate_of
 from services.kernel.barrier import EntryState
 from services.kernel.database import Database
-from services.kernel.errors import NotFound
-from services.kernel.tables import CommandRow
+from services.kernel.errors import MalformedRequest, NotFound
+from services.kernel.event_log import Snapshots
+from services.kernel.tables import CommandRow, EventRow
 
 Version = Annotated[int | None, Query(ge=1, description="Read the stream as it was at this version.")]
+Sagas = Annotated[
+    list[Sought] | None,
+    Query(
+        alias="saga_id",
+        max_length=100,
+        description="Only what these sagas did; the state is the stream's all the same.",
+    ),
+]
 
 
 class StoredEvent(BaseModel):
@@ -52,16 +61,44 @@ class StreamView(BaseModel):
     barrier: list[BarrierEntry]
 
 
-def stream_routes(database: Database, aggregates: Sequence[AnyAggregate]) -> APIRouter:
+def stream_routes(database: Database, aggregates: Sequence[AnyAggregate], snapshots: Snapshots) -> APIRouter:
     router = APIRouter(tags=["streams"])
 
     @router.get("/streams/{stream}")
-    async def read_stream(stream: Sought, version: Version = None) -> StreamView:
-        """One aggregate: its stored events and the state folded from them, now or as of a past version."""
+    async def read_stream(stream: Sought, version: Version = None, sagas: Sagas = None) -> StreamView:
+        """One aggregate: its stored events and the state folded from them, now or as of a past version.
+
+        Of a stream that many sagas share, what a few of them did is found at once, however long it is.
+        """
         aggregate = aggregate_of(stream, aggregates)
+        if sagas is not None:
+            if version is not None:
+                raise MalformedRequest("ask for a past version, or for what some sagas did, not for both")
+            return await database.read(lambda session: _view_sagas(session, aggregate, stream, sagas, snapshots))
         return await database.read(lambda session: view_stream(session, aggregate, stream, version))
 
     return router
+
+
+def _view_sagas(
+    session: Session, aggregate: AnyAggregate, stream: str, sagas: Sequence[str], snapshots: Snapshots
+) -> StreamView:
+    snapshot = snapshots.get(stream)  # before the transaction sees anything, so that it is no younger
+    current = event_log.load(session, aggregate, stream, snapshot)
+    if not current.version:
+        raise NotFound("STREAM_NOT_FOUND", f"there is no stream {stream}")
+    entries = session.exec(
+        select(CommandRow)
+        .where(col(CommandRow.stream) == stream, col(CommandRow.saga_id).in_(sagas))
+        .order_by(col(CommandRow.recorded_at))
+    ).all()
+    return StreamView(
+        stream=stream,
+        version=current.version,
+        state=aggregate.describe(current.state),
+        events=[_event(row) for row in event_log.read_sagas(session, stream, sagas)],
+        barrier=[_entry(row) for row in entries],
+    )
 
 
 def view_stream(session: Session, aggregate: AnyAggregate, stream: str, version: int | None) -> StreamView:
@@ -80,9 +117,13 @@ def view_stream(session: Session, aggregate: AnyAggregate, stream: str, version:
         stream=stream,
         version=len(rows),
         state=aggregate.describe(state),
-        events=[StoredEvent.model_validate(row.model_dump()) for row in rows],
+        events=[_event(row) for row in rows],
         barrier=[_entry(row) for row in entries],
     )
+
+
+def _event(row: EventRow) -> StoredEvent:
+    return StoredEvent.model_validate(row.model_dump())
 
 
 def _entry(row: CommandRow) -> BarrierEntry:

@@ -22,6 +22,8 @@ class EventRow(SQLModel, table=True):
         UniqueConstraint("stream", "version"),
         # Lists streams without reading the log.
         Index("events_first", "stream", sqlite_where=text("version = 1"), postgresql_where=text("version = 1")),
+        # Finds what a few sagas did to a stream that all of them share, as a popular SKU's stock.
+        Index("events_of_saga", "stream", "saga_id"),
         {"sqlite_autoincrement": True},  # a position is never given twice
     )
 
@@ -89,4 +91,4 @@ class LogRow(SQLModel, table=True):
 
 KERNEL_TABLES: tuple[type[SQLModel], ...] = (EventRow, CommandRow, EnactmentRow, LogRow)
 
-KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0003", Path(__file__).parent / "migrations")
+KERNEL_SCHEMA = Schema(KERNEL_TABLES, "kernel_0004", Path(__file__).parent / "migrations")

@@ -53,8 +53,8 @@ class TestMigrate:
 
         again = run_verb("migrate", data_dir=tmp_path)
 
-        assert first.stdout == "order was empty, and is now at kernel_0003\nviews was empty, and is now at views_0003\n"
-        assert again.stdout.splitlines()[0] == "order is at kernel_0003"
+        assert first.stdout == "order was empty, and is now at kernel_0004\nviews was empty, and is now at views_0003\n"
+        assert again.stdout.splitlines()[0] == "order is at kernel_0004"
         assert {path.stem for path in tmp_path.glob("*.db")} == set(DatabaseName)
 
     def test_database_when_it_is_anothers_is_refused(self, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ class TestMigrate:
 
         assert migrated.returncode == 1
         assert migrated.stderr == (
-            "amends: the database of the views is at revision kernel_0003, which this version does not know\n"
+            "amends: the database of the views is at revision kernel_0004, which this version does not know\n"
         )
 
     def test_database_when_its_url_is_none_names_the_setting_and_not_the_password(self, tmp_path: Path) -> None:

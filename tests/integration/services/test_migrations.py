@@ -112,7 +112,7 @@ class TestBeforeMigrations:
         with closing(Database(f"sqlite:///{tmp_path}/old.db")) as old:
             create_tables(old, KERNEL_SCHEMA.tables)
             with old.writing() as session:
-                for later in ("INDEX commands_accepted", "INDEX commands_undoing"):
+                for later in ("INDEX commands_accepted", "INDEX commands_undoing", "INDEX events_of_saga"):
                     session.connection().execute(text(f"DROP {later}"))
                 session.connection().execute(text("ALTER TABLE commands DROP COLUMN position"))
                 session.connection().execute(text("INSERT INTO log VALUES ('old', '2026-01-01 00:00:00.000000')"))

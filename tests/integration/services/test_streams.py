@@ -12,6 +12,7 @@ from services.kernel.database import Database
 from services.order.app import create_app as create_order_app
 from tests.support.databases import Databases
 from tests.support.service_client import SagaAt, Service, in_memory
+from tests.support.stock import receive
 
 
 class TestStreams:
@@ -43,6 +44,34 @@ class TestStreams:
         response = await order.http.get(f"/streams/{saga.order_id}", params={"version": 2})
 
         assert (response.status_code, response.json()["code"]) == (404, "VERSION_NOT_FOUND")
+
+    async def test_stream_when_asked_what_a_saga_did_then_its_events_and_the_state_of_all(
+        self, shipping: Service
+    ) -> None:
+        sku = await receive(shipping, 9)
+        one, other = SagaAt(shipping), SagaAt(shipping)
+        await one.send(one.commands.book_shipment((sku, 2)))
+        await one.send(one.commands.cancel_shipment())
+        await other.send(other.commands.book_shipment((sku, 3)))
+        whole = await shipping.stream(f"stock-{sku}")
+
+        response = await shipping.http.get(f"/streams/stock-{sku}", params={"saga_id": [one.commands.saga_id, "none"]})
+
+        told = response.json()
+        assert [event["type"] for event in told["events"]] == ["StockBooked", "StockReturned"]
+        assert {event["saga_id"] for event in told["events"]} == {one.commands.saga_id}
+        assert (told["version"], told["state"], told["barrier"]) == (whole["version"], whole["state"], [])
+        assert told["state"]["on_hand"] == 6
+
+    async def test_stream_when_asked_for_a_past_version_and_a_saga_then_malformed(self, order: Service) -> None:
+        response = await order.http.get("/streams/any", params={"version": 1, "saga_id": "order-1"})
+
+        assert (response.status_code, response.json()["code"]) == (422, "MALFORMED_REQUEST")
+
+    async def test_stream_when_there_is_none_then_404_whoever_is_asked_for(self, shipping: Service) -> None:
+        response = await shipping.http.get("/streams/stock-none", params={"saga_id": "order-1"})
+
+        assert (response.status_code, response.json()["code"]) == (404, "STREAM_NOT_FOUND")
 
     async def test_barrier_when_an_action_was_refused_then_its_code_is_shown(self, payment: Service) -> None:
         saga = SagaAt(payment)
