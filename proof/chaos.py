@@ -28,6 +28,8 @@ PLENTY, SCARCE = 100_000, 25
 _PAUSE_S = (1.0, 4.0)
 """Between two kills, at least and at most."""
 _POLL_S = 0.5
+_ROUND_S = 2.0
+"""Between two rounds of the operator, while customers order."""
 _LOOKS_AT_ONCE = 20
 """Hundreds of sagas may be on their way in the end, and a system that just came back is not to be overrun."""
 _REST_S = 180.0
@@ -58,7 +60,7 @@ class ChaosReport(Contract):
     """Enacted, by kind."""
     outcomes: dict[str, int]
     decisions: int
-    """Operators' decisions on stuck sagas."""
+    """The operator's, on stuck sagas."""
     ended_within_s: dict[str, float]
     """From an order's saga's start to its end: p50, p99 and the longest."""
     rest_s: float
@@ -89,6 +91,8 @@ class Chaos:
     """By key: what was answered to every order that was taken."""
     decisions: int = 0
     problems: list[str] = field(default_factory=list)
+    _rests_by: float | None = None
+    """When everything must have ended; none while customers order."""
     customer: str = field(default_factory=lambda: f"chaos-{uuid4().hex}")
     _looking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LOOKS_AT_ONCE))
 
@@ -101,10 +105,13 @@ class Chaos:
         until = time.monotonic() + self.seconds
         ordering = [self._order(Random(f"{self.seed} {number}"), until) for number in range(self.customers)]  # noqa: S311 - no secret
         killing = asyncio.create_task(self._kill(Random(self.seed), until))  # noqa: S311 - no secret
+        operating = asyncio.create_task(self._operate())
         await asyncio.gather(*ordering)
         await killing
         stopped = time.monotonic()
-        ended = await self._until_all_ended(stopped + _REST_S)
+        self._rests_by = stopped + _REST_S
+        await operating
+        ended = [saga for saga in self.taken.values() if saga.status in ENDED]
         await self._look_at_the_whole(stopped + _REST_S)
         rest_s = time.monotonic() - stopped
         await self._look_at_each(ended)
@@ -147,30 +154,36 @@ class Chaos:
             saga = await self.doors.view(saga)
         return saga
 
-    async def _until_all_ended(self, deadline: float) -> list[SagaView]:
-        """Answers for what is stuck, as an operator, until nothing is on its way any more."""
-        ended: list[SagaView] = []
-        views = list(self.taken.values())
-        while True:
-            ended += [saga for saga in views if saga.status in ENDED]
-            going = [saga for saga in views if saga.status not in ENDED]
-            if not going or time.monotonic() > deadline:
-                break
-            await asyncio.gather(*(self._decide(saga) for saga in going if saga.status is SagaStatus.STUCK))
-            await asyncio.sleep(_POLL_S)
-            views = await asyncio.gather(*(self._view(saga) for saga in going))
-        self.problems += [f"saga {saga.saga_id} has not ended, and is {saga.status}" for saga in going]
-        return ended
+    async def _operate(self) -> None:
+        """An operator: makes rounds of all sagas that have not ended, and answers for those that are stuck.
 
-    async def _view(self, saga: SagaView) -> SagaView:
+        Returns when nobody orders any more and all have ended, or the time for that is over.
+        """
+        while True:
+            going = [key for key, saga in self.taken.items() if saga.status not in ENDED]
+            if self._rests_by is not None and (not going or time.monotonic() > self._rests_by):
+                break
+            await asyncio.gather(*map(self._attend_to, going))
+            await asyncio.sleep(_ROUND_S if self._rests_by is None else _POLL_S)
+        self.problems += [
+            f"saga {saga.saga_id} has not ended, and is {saga.status}"
+            for saga in self.taken.values()
+            if saga.status not in ENDED
+        ]
+
+    async def _attend_to(self, key: str) -> None:
         async with self._looking:
-            return await self.doors.view(saga)
+            saga = await self.doors.view(self.taken[key])
+            if self.taken[key].status not in ENDED:  # its customer looks as well, and may have seen more
+                self.taken[key] = saga
+            if saga.status is SagaStatus.STUCK:
+                await self._decide(saga)
 
     async def _decide(self, saga: SagaView) -> None:
         for step in saga.steps:
             if step.state is StepState.STUCK:
                 retry = Decision(
-                    step=step.name, decision=DecisionKind.RETRY, reason="the chaos is over", without_faults=True
+                    step=step.name, decision=DecisionKind.RETRY, reason="the fault is gone", without_faults=True
                 )
                 self.decisions += 1
                 await self.doors.decide(saga, retry, key=str(uuid4()))
