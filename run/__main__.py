@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     # Loading our libraries makes many objects and no garbage; to look for some takes a tenth of the time.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
     try:
-        _verbs(arguments)(prog_name="amends")
+        _verbs(arguments)(arguments, prog_name="amends")
     except CannotRun as error:
         typer.echo(f"amends: {error}", err=True)
         return error.exit_code

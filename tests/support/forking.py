@@ -7,6 +7,8 @@ PROCESSES.set_forkserver_preload(
     [
         "tests.support.worker_process",
         "tests.support.service_process",
+        "tests.support.system",
+        *(f"run.{name}" for name in ("chaos", "client", "databases", "operating", "processes", "proving")),
         *(f"services.{name}.app" for name in ("order", "payment", "shipping", "views", "notifications")),
     ]
 )

@@ -9,13 +9,16 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 
+from run.__main__ import main
 from run.settings import PREFIX, ROOT, Settings
 from run.state import Condition, PartState, State, Urls, read_state
 from run.supervisor import leashed
 from tests.support.eventually import eventually
+from tests.support.forking import PROCESSES
 
 PARTS = ("engine", "order", "payment", "shipping", "views", "notifications", "listener", "api", "worker")
 NO_CONSUMERS = {"VIEWS_URL": "http://127.0.0.1:9", "NOTIFICATIONS_URL": "http://127.0.0.1:9"}
@@ -46,17 +49,31 @@ def environment(data_dir: Path, settings: Mapping[str, str] | None = None) -> di
 
 
 def run_verb(*verb: str, data_dir: Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """One verb of the command line, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "run", *verb],
-        cwd=ROOT,
-        env=environment(data_dir, settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=START_WITHIN_S,
-        check=False,
-    )
+    """One verb of the command line, to its end. What it says is no terminal's."""
+    with TemporaryDirectory() as folder:
+        output = Path(folder, "stdout"), Path(folder, "stderr")
+        process = PROCESSES.Process(target=_run_verb, args=(verb, environment(data_dir, settings), *output))
+        process.start()
+        process.join(START_WITHIN_S)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        stdout, stderr = (file.read_text() for file in output)
+    assert process.exitcode is not None
+    assert process.exitcode >= 0, f"not within {START_WITHIN_S:g} s, or killed: {verb}\n{stdout}\n{stderr}"
+    return subprocess.CompletedProcess(verb, process.exitcode, stdout, stderr)
+
+
+def _run_verb(verb: tuple[str, ...], variables: dict[str, str], stdout: Path, stderr: Path) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(ROOT)
+    for number, file in (sys.stdout.fileno(), stdout), (sys.stderr.fileno(), stderr):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    exit_code = main(list(verb))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 class System:
