@@ -18,6 +18,9 @@ from contracts.faults import EnactedFault
 
 ORDER, PAYMENT, SHIPPING = "order", "payment", "shipping"
 
+_SAGAS_AT_ONCE = 100
+"""How many a service takes in one question about a stream."""
+
 T = TypeVar("T")
 
 
@@ -131,8 +134,15 @@ class Services:
         return {service: stream for service, stream in zip(self._readers, found, strict=True) if stream is not None}
 
     async def stock(self, sku: str, sagas: Collection[str]) -> Stream | None:
-        """The stock of a SKU, with what these sagas moved of it."""
-        return await self.stream(SHIPPING, f"stock-{sku}", sagas=sagas)
+        """The stock of a SKU, with what these sagas moved of it, however many they are."""
+        wanted = sorted(sagas)
+        portions = [wanted[start : start + _SAGAS_AT_ONCE] for start in range(0, len(wanted), _SAGAS_AT_ONCE)]
+        read = await asyncio.gather(*(self.stream(SHIPPING, f"stock-{sku}", sagas=portion) for portion in portions))
+        found = [stream for stream in read if stream is not None]
+        if not found:
+            return None
+        events = {event.position: event for stream in found for event in stream.events}
+        return found[-1].model_copy(update={"events": tuple(events[position] for position in sorted(events))})
 
     async def gateway_books(self, order_id: UUID) -> Books | None:
         """What the payment gateway itself has on its books for the order, as the payment service relays it."""

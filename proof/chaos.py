@@ -173,11 +173,14 @@ class Chaos:
 
     async def _attend_to(self, key: str) -> None:
         async with self._looking:
-            saga = await self.doors.view(self.taken[key])
-            if self.taken[key].status not in ENDED:  # its customer looks as well, and may have seen more
-                self.taken[key] = saga
-            if saga.status is SagaStatus.STUCK:
-                await self._decide(saga)
+            try:
+                saga = await self.doors.view(self.taken[key])
+                if self.taken[key].status not in ENDED:  # its customer looks as well, and may have seen more
+                    self.taken[key] = saga
+                if saga.status is SagaStatus.STUCK:
+                    await self._decide(saga)
+            except CannotProve as error:
+                self.problems.append(f"the operator: {error}")
 
     async def _decide(self, saga: SagaView) -> None:
         for step in saga.steps:

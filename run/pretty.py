@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -25,16 +26,16 @@ _COLOUR = {
     "failed": "red", "stuck": "bold red", "forced": "magenta", "terminated": "magenta", "compensating": "yellow",
     "unwinding": "yellow", "pending": "dim", "confirmed": "green", "rejected": "red", "returned": "yellow",
 }  # fmt: skip
-# Where nobody looks at a window's edges, lines are not to be broken at 80 columns.
-_console = Console() if sys.stdout.isatty() else Console(width=240)
 
 
+@cache
 def console() -> Console:
-    return _console
+    # Where nobody looks at a window's edges, lines are not to be broken at 80 columns.
+    return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def line(text: str) -> None:
-    _console.print(text, markup=False, highlight=False)
+    console().print(text, markup=False, highlight=False)
 
 
 def table(*columns: str) -> Table:
@@ -42,19 +43,19 @@ def table(*columns: str) -> Table:
 
 
 def show(what: Table) -> None:
-    _console.print(what)
+    console().print(what)
 
 
 def saga(answer: httpx.Response, *, as_json: bool) -> None:
     """A saga's status in a line, its steps in a table, and what to look at next."""
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     view = SagaView.model_validate_json(answer.content)
     cause = f", because {view.cause}" if view.cause else ""
     cancel = f" (cancel: {view.cancel})" if view.cancel else ""
     what, id_ = ("return", view.saga_id) if view.saga_id.startswith("return-") else ("order", view.order_id)
-    _console.print(f"{what} {id_} {_coloured(view.status)}{cause}{cancel}", highlight=False)
+    console().print(f"{what} {id_} {_coloured(view.status)}{cause}{cancel}", highlight=False)
     if view.failure:
         line(f"{view.failure.step}: {view.failure.code}: {view.failure.message}")
     if view.suspended:
@@ -75,7 +76,7 @@ def saga(answer: httpx.Response, *, as_json: bool) -> None:
 def orders(answer: httpx.Response, *, as_json: bool) -> None:
     """A line for each order, and whether there are more."""
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     page = answer.json()
     rows = table("placed at", "order", "status", "cause", "customer", "total", "shipment")
@@ -91,7 +92,7 @@ def orders(answer: httpx.Response, *, as_json: bool) -> None:
 
 def events(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     rows = table("at", "service", "event", "what it says")
     for event in OrderEvents.model_validate_json(answer.content).events:
@@ -102,7 +103,7 @@ def events(answer: httpx.Response, *, as_json: bool) -> None:
 
 def history(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     entries = table("at", "what", "detail")
     for entry in HistoryPage.model_validate_json(answer.content).entries:
@@ -112,7 +113,7 @@ def history(answer: httpx.Response, *, as_json: bool) -> None:
 
 def audit(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     found = answer.json()
     verdicts = table("", "invariant", "evidence")
@@ -126,7 +127,7 @@ def audit(answer: httpx.Response, *, as_json: bool) -> None:
 def audit_of_everything(answer: httpx.Response, *, as_json: bool) -> None:
     """A line for each invariant, those for what is wrong below it, and the whole in one."""
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     found = SystemAudit.model_validate_json(answer.content)
     verdicts = table("", "invariant", "evidence")
@@ -145,7 +146,7 @@ def audit_of_everything(answer: httpx.Response, *, as_json: bool) -> None:
 
 def stock(answer: httpx.Response, *, as_json: bool) -> None:
     if as_json:
-        _console.print_json(answer.text)
+        console().print_json(answer.text)
         return
     columns = ("sku", "received", "on_hand", "booked", "dispatched", "taken_back")
     rows = table(*columns)

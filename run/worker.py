@@ -34,7 +34,7 @@ _GRACE = timedelta(seconds=10)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """The sandbox in which sagas run, in production and in tests alike."""
+    """The sandbox in which sagas run, in tests as well."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 

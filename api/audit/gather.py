@@ -51,7 +51,8 @@ async def _stock(services: Services, evidence: Evidence) -> dict[str, Stream]:
     placed = placed_order(evidence)
     booked = (told(event, Booked).by_sku for event in events_of(evidence.shipping, *TAKEN))
     skus = sorted({*(placed.units if placed else ()), *chain.from_iterable(booked)})
-    acted = (event.saga_id for stream in evidence.streams for event in stream.events)
+    # Nothing moves stock but along with a shipment.
+    acted = (event.saga_id for event in (evidence.shipping.events if evidence.shipping else ()))
     sagas = sorted({evidence.saga_id, *filter(None, acted)})
     streams = await asyncio.gather(*(services.stock(sku, sagas) for sku in skus))
     return {sku: stream for sku, stream in zip(skus, streams, strict=True) if stream is not None}

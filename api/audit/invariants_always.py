@@ -124,7 +124,7 @@ def refunds_are_covered(evidence: Evidence) -> Verdict:
 
 
 def stock_adds_up(evidence: Evidence) -> Verdict:
-    """By what the service says of each SKU: to add up all that ever moved is the audit of everything's work."""
+    """By what the service says of each SKU now. What ever moved of it is added up by the audit of everything."""
     wrong, seen = [], []
     for sku, stream in evidence.stock.items():
         state = stream.state or {}
@@ -156,7 +156,7 @@ def _all_streams(evidence: Evidence) -> tuple[Stream, ...]:
 
 
 def _ours(stream: Stream, evidence: Evidence) -> Iterator[StoredEvent]:
-    """The stream's events about this order: in stock streams there are others' too."""
+    """The stream's events about this order: a service of an older version shows others' moves of the stock as well."""
     for event in stream.events:
         if event.data.get("order_id", evidence.order_id) == evidence.order_id:
             yield event

@@ -74,24 +74,25 @@ def stream_routes(database: Database, aggregates: Sequence[AnyAggregate], snapsh
         if sagas is not None:
             if version is not None:
                 raise MalformedRequest("ask for a past version, or for what some sagas did, not for both")
-            return await database.read(lambda session: _view_sagas(session, aggregate, stream, sagas, snapshots))
+            return await database.read(lambda session: view_sagas(session, aggregate, stream, sagas, snapshots))
         return await database.read(lambda session: view_stream(session, aggregate, stream, version))
 
     return router
 
 
-def _view_sagas(
+def view_sagas(
     session: Session, aggregate: AnyAggregate, stream: str, sagas: Sequence[str], snapshots: Snapshots
 ) -> StreamView:
+    """What these sagas did to a stream, and the state of the whole. Raises `NotFound` where there is no such stream."""
     snapshot = snapshots.get(stream)  # before the transaction sees anything, so that it is no younger
     current = event_log.load(session, aggregate, stream, snapshot)
-    if not current.version:
+    if current is not snapshot:
+        snapshots.keep(stream, current)
+    of_stream = select(CommandRow).where(col(CommandRow.stream) == stream)
+    if not current.version and session.exec(of_stream.limit(1)).first() is None:
         raise NotFound("STREAM_NOT_FOUND", f"there is no stream {stream}")
-    entries = session.exec(
-        select(CommandRow)
-        .where(col(CommandRow.stream) == stream, col(CommandRow.saga_id).in_(sagas))
-        .order_by(col(CommandRow.recorded_at))
-    ).all()
+    of_sagas = of_stream.where(col(CommandRow.saga_id).in_(sagas)).order_by(col(CommandRow.recorded_at))
+    entries = session.exec(of_sagas).all()
     return StreamView(
         stream=stream,
         version=current.version,

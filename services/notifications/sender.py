@@ -127,6 +127,7 @@ class Sending:
             else:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                row = await self._next()  # what was recorded meanwhile may have to go before it
 
     async def _attempt(self, row: NotificationRow) -> bool:
         """Whether it was sent; what became of it is in the row, and not stored yet."""

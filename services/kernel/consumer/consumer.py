@@ -43,8 +43,8 @@ ATTEMPTS = 3
 """How often an event is tried before it becomes a dead letter."""
 _PAUSE_S = 0.05
 TOGETHER = 50
-"""How many events one transaction takes at most. With more, a read model that is built anew might keep the write lock
-from the one that serves for longer than that waits for it, on a slow machine."""
+"""How many events one transaction takes at most. With more, a read model that is built anew might keep the lock of
+PostgreSQL's writers from the one that serves for longer than that waits for it, on a slow machine."""
 
 T = TypeVar("T")
 Apply = Callable[[Session, PublicEvent, int], None]
@@ -125,6 +125,7 @@ class Consumer:
     async def take(self, page: Page) -> bool:
         async with self._turn:
             for part in page.parts(TOGETHER):
+                await asyncio.sleep(0)  # SQLite's transactions let nobody else have the event loop
                 taken = await self._take_together(part)
                 if taken is _Taken.NOT_TOGETHER:
                     taken = await self._take_one_by_one(part)

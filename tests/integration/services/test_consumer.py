@@ -1,6 +1,5 @@
 """A consumer takes each event once, in order, whatever it is handed; and parks what it cannot take."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -81,14 +80,25 @@ class TestTaking:
 
 
 class TestTwoProcesses:
-    async def test_page_when_another_process_has_just_taken_it_has_one_effect(self, databases: Databases) -> None:
+    async def test_page_when_another_process_takes_it_meanwhile_has_one_effect(self, databases: Databases) -> None:
         one, other = Consuming(databases), Consuming(databases)
         events = page(fact("a", 1, 1), fact("a", 2, 2))
+        cursor = other.consumer.cursor
+        # One fails to take them together, looks where it is, and then the other one takes them.
+        one.recorder.poison = {"a:1"}
 
-        taken = await asyncio.gather(*(process.consumer.take(events) for process in (one, other)))
+        async def overtaken(service: str) -> Cursor:
+            looked = await cursor(service)
+            await other.consumer.take(events)
+            return looked
 
-        assert (taken, one.taken()) == ([True, True], [("a", 1), ("a", 2)])
-        assert (await other.consumer.cursor("order")).position == 2
+        one.consumer.cursor = overtaken  # type: ignore[method-assign]
+
+        taken = await one.consumer.take(events)
+
+        assert (taken, one.taken()) == (True, [("a", 1), ("a", 2)])
+        assert (await cursor("order")).position == 2
+        assert (await one.consumer.parked(), await one.dead_letters.letters()) == ([], [])
         one.database.close()
         other.database.close()
 

@@ -73,6 +73,19 @@ class TestStreams:
 
         assert (response.status_code, response.json()["code"]) == (404, "STREAM_NOT_FOUND")
 
+    async def test_stream_when_it_has_but_a_tombstone_then_told_whoever_is_asked_for(self, order: Service) -> None:
+        saga = SagaAt(order)
+        await saga.send(saga.commands.reject_order())
+        path = f"/streams/{saga.order_id}"
+
+        ours, nobodys = [
+            (await order.http.get(path, params={"saga_id": saga_id})).json()
+            for saga_id in (saga.commands.saga_id, "none")
+        ]
+
+        assert [row["outcome"] for row in ours["barrier"]] == ["nothing_to_undo"]
+        assert (ours["events"], nobodys["barrier"]) == ([], [])
+
     async def test_barrier_when_an_action_was_refused_then_its_code_is_shown(self, payment: Service) -> None:
         saga = SagaAt(payment)
         await saga.send(saga.commands.authorize_payment(token="tok_declined"))

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from contracts import events
 from contracts.events import PUBLIC_EVENTS, EventData, PublicEvent
 from contracts.sagas import Cause
-from services.notifications.texts import text_of
+from services.notifications.texts import notifies, text_of
 
 AUTHORIZATION = "order-7:authorize_payment"
 LINES = (
@@ -71,12 +71,16 @@ NOT_TOLD: list[tuple[str, EventData]] = [
 
 @pytest.mark.parametrize(("service", "data", "text"), TOLD)
 def test_text_when_an_event_is_the_customers_business_then_says_it(service: str, data: EventData, text: str) -> None:
-    assert text_of(an_event(service, data)) == text
+    event = an_event(service, data)
+
+    assert (notifies(event), text_of(event)) == (True, text)
 
 
 @pytest.mark.parametrize(("service", "data"), NOT_TOLD)
 def test_text_when_an_event_is_not_the_customers_business_then_none(service: str, data: EventData) -> None:
-    assert text_of(an_event(service, data)) is None
+    event = an_event(service, data)
+
+    assert (notifies(event), text_of(event)) == (False, None)
 
 
 def test_public_events_when_counted_are_all_decided_on_here() -> None:
