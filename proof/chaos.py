@@ -87,6 +87,8 @@ class Chaos:
     scarce: str
     """The two SKUs, which nobody else orders."""
     kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    """Enacted, by kind."""
     taken: dict[str, SagaView] = field(default_factory=dict)
     """By key: what was answered to every order that was taken."""
     decisions: int = 0
@@ -121,7 +123,7 @@ class Chaos:
             seconds=self.seconds,
             orders=len(self.taken),
             kills=dict(self.kills.most_common()),
-            faults=dict((await self._enacted(ended)).most_common()),
+            faults=dict(self.faults.most_common()),
             outcomes=dict(Counter(_outcome(saga) for saga in ended).most_common()),
             decisions=self.decisions,
             ended_within_s=_percentiles(took),
@@ -192,15 +194,20 @@ class Chaos:
                 await self.doors.decide(saga, retry, key=str(uuid4()))
 
     async def _look_at_each(self, ended: list[SagaView]) -> None:
-        for saga in ended:
-            if saga.status is SagaStatus.TERMINATED:
-                self.problems.append(f"saga {saga.saga_id} was ended from outside, which nobody did")
-            audit = await self.doors.audit(saga)
-            self.problems += [
-                f"saga {saga.saga_id}: {verdict.invariant}: {'; '.join(verdict.evidence)}"
-                for verdict in audit.verdicts
-                if not verdict.holds
-            ]
+        await asyncio.gather(*map(self._look_at, ended))
+
+    async def _look_at(self, saga: SagaView) -> None:
+        if saga.status is SagaStatus.TERMINATED:
+            self.problems.append(f"saga {saga.saga_id} was ended from outside, which nobody did")
+        async with self._looking:
+            audit, faults = await self.doors.audit(saga), await self.doors.enacted(saga)
+        self.problems += [
+            f"saga {saga.saga_id}: {verdict.invariant}: {'; '.join(verdict.evidence)}"
+            for verdict in audit.verdicts
+            if not verdict.holds
+        ]
+        for fault in faults:
+            self.faults.update({fault.kind: fault.enacted} if fault.enacted else {})
 
     async def _look_at_the_whole(self, deadline: float) -> None:
         """Everything that must be true of a system at rest, as soon as it is at rest."""
@@ -243,13 +250,6 @@ class Chaos:
             for finding in one.findings
             if finding.order_id in ours
         ]
-
-    async def _enacted(self, ended: list[SagaView]) -> Counter[str]:
-        enacted: Counter[str] = Counter()
-        for saga in ended:
-            for fault in await self.doors.enacted(saga):
-                enacted.update({fault.kind: fault.enacted} if fault.enacted else {})
-        return enacted
 
     def _any_order(self, random: Random) -> dict[str, Any]:
         order = an_order(self.scarce if random.random() < 0.1 else self.plenty)
