@@ -129,6 +129,9 @@ class ReadModel:
             self.failure = f"the rebuild failed: {reason_of(error)}"
             raise
         self._active = building
+        # What came just before the switch, the former generation alone has taken. Whoever follows has that behind it,
+        # and may have to wait for the next event for long.
+        await asyncio.gather(*(self._catch_up_behind(building, service) for service in self._services))
         self._log.info("rebuilt", generation=building.generation)
         if self._forgetting is None or self._forgetting.done():
             self._forgetting = asyncio.create_task(self._forget_retired())
@@ -140,7 +143,7 @@ class ReadModel:
             number = await self._write(generations.begin_generation)
             building = self._generation(number, _Building)
             try:
-                for _ in range(2):  # the second time what came meanwhile, so that the switch goes as good as unnoticed
+                for _ in range(2):  # the second time what came meanwhile, so that little is missing at the switch
                     for service in self._services:
                         await self._catch_up(building, service)
                 await self._write(partial(generations.activate, generation=number))
@@ -151,6 +154,10 @@ class ReadModel:
                     raise
             else:
                 return building
+
+    async def _catch_up_behind(self, switched_to: Consumer, service: str) -> None:
+        with suppress(_ReplacedAgain):  # whoever follows will meet that as well
+            await self._catch_up(switched_to, service)
 
     async def _catch_up(self, building: Consumer, service: str) -> None:
         pause = Pause()
