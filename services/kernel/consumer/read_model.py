@@ -112,7 +112,7 @@ class ReadModel:
         """Builds a new generation from position 0, and switches to it once it has caught up; the task tells its number.
 
         If one is being built, that is the one. Services that cannot be reached are waited for, without end: meanwhile
-        the old generation serves.
+        the old generation serves, or the new one if it was switched to already.
         """
         if self._rebuilding is None or self._rebuilding.done():
             self.failure = None
@@ -123,15 +123,14 @@ class ReadModel:
 
     async def _rebuild(self) -> int:
         try:
-            building = await self._build()
+            building = self._active = await self._build()
+            # What came just before the switch, the former generation alone has taken. Whoever follows has that behind
+            # it, and may have to wait for the next event for long.
+            await asyncio.gather(*(self._catch_up_behind(building, service) for service in self._services))
         except Exception as error:
             self._log.exception("rebuild failed")
             self.failure = f"the rebuild failed: {reason_of(error)}"
             raise
-        self._active = building
-        # What came just before the switch, the former generation alone has taken. Whoever follows has that behind it,
-        # and may have to wait for the next event for long.
-        await asyncio.gather(*(self._catch_up_behind(building, service) for service in self._services))
         self._log.info("rebuilt", generation=building.generation)
         if self._forgetting is None or self._forgetting.done():
             self._forgetting = asyncio.create_task(self._forget_retired())
